@@ -1,0 +1,117 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type CryptoKey,
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+} from 'jose';
+import { z } from 'zod';
+import type { Domain } from '../domains.ts';
+import { Refusal } from '../refusal.ts';
+import { type Kind, kinds } from './claims.ts';
+
+/**
+ * A domain's own private keys: one per kind, P-256, each a JWK file of mode 0600 in a folder of mode 0700,
+ * made by the domain itself and never leaving it.
+ */
+export type SigningKey = { issuer: Domain | 'root'; kind: Kind; kid: string; key: CryptoKey };
+
+export const publicJwkSchema = z.strictObject({
+  kty: z.literal('EC'),
+  crv: z.literal('P-256'),
+  x: z.string(),
+  y: z.string(),
+});
+const privateJwkSchema = publicJwkSchema.extend({ d: z.string() });
+export type PublicJwk = z.infer<typeof publicJwkSchema>;
+
+export const publicKeySchema = z.strictObject({
+  issuer: z.string(),
+  kind: z.string(),
+  kid: z.string(),
+  jwk: publicJwkSchema,
+});
+export type PublicKey = z.infer<typeof publicKeySchema>;
+
+/** The kinds that a domain signs, from the one table of kinds. */
+export function kindsSignedBy(issuer: Domain | 'root'): Kind[] {
+  const all = Object.keys(kinds) as Kind[]; // Object.keys forgets the key type of a const table.
+  return all.filter((kind) => {
+    const { signer } = kinds[kind];
+    return signer === issuer || (signer === null && issuer !== 'root');
+  });
+}
+
+/** Makes what is missing of a domain's keys and returns their public halves. Safe to call again. */
+export async function ensureKeys(issuer: Domain | 'root', directory: string): Promise<PublicKey[]> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const made: PublicKey[] = [];
+  for (const kind of kindsSignedBy(issuer)) {
+    const jwk = (await readPrivateJwk(directory, kind)) ?? (await createKey(directory, kind));
+    const { d: _secret, ...publicJwk } = jwk;
+    made.push({ issuer, kind, kid: await calculateJwkThumbprint(publicJwk), jwk: publicJwk });
+  }
+  return made;
+}
+
+/** Loads one signing key; refuses to start when it is missing. */
+export async function loadSigningKey(
+  issuer: Domain | 'root',
+  kind: Kind,
+  directory: string,
+): Promise<SigningKey> {
+  const jwk = await readPrivateJwk(directory, kind);
+  if (jwk === undefined) {
+    throw new Refusal('CONFIG_INVALID', `expected the ${kind} key of ${issuer} in ${directory}, found none`);
+  }
+  const { d: _secret, ...publicJwk } = jwk;
+  return { issuer, kind, kid: await calculateJwkThumbprint(publicJwk), key: await importPrivate(jwk) };
+}
+
+/** A key of one attempt or one agent session: extractable only where its holder must store it. */
+export async function createPossessionKey(): Promise<{ privateJwk: JWK; publicJwk: PublicJwk; jkt: string }> {
+  const pair = await generateKeyPair('ES256', { extractable: true });
+  const privateJwk = await exportJWK(pair.privateKey);
+  const publicJwk = publicJwkSchema.parse(await exportJWK(pair.publicKey));
+  return { privateJwk, publicJwk, jkt: await calculateJwkThumbprint(publicJwk) };
+}
+
+export async function importPublic(jwk: PublicJwk): Promise<CryptoKey> {
+  return asCryptoKey(await importJWK({ ...jwk, alg: 'ES256' }, 'ES256'));
+}
+
+export async function importPrivate(jwk: JWK): Promise<CryptoKey> {
+  return asCryptoKey(await importJWK({ ...jwk, alg: 'ES256' }, 'ES256'));
+}
+
+function asCryptoKey(key: CryptoKey | Uint8Array): CryptoKey {
+  if (key instanceof Uint8Array)
+    throw new Refusal('CONFIG_INVALID', 'expected an EC key, got a symmetric one');
+  return key;
+}
+
+async function createKey(directory: string, kind: Kind): Promise<z.infer<typeof privateJwkSchema>> {
+  const pair = await generateKeyPair('ES256', { extractable: true });
+  const jwk = privateJwkSchema.parse(await exportJWK(pair.privateKey));
+  // `wx`: never write over a key that somebody else made meanwhile.
+  await writeFile(keyFile(directory, kind), `${JSON.stringify(jwk)}\n`, { mode: 0o600, flag: 'wx' });
+  return jwk;
+}
+
+async function readPrivateJwk(directory: string, kind: Kind) {
+  try {
+    return privateJwkSchema.parse(JSON.parse(await readFile(keyFile(directory, kind), 'utf8')));
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw new Refusal('CONFIG_INVALID', `expected a P-256 private JWK in ${keyFile(directory, kind)}`, {
+      cause: error,
+    });
+  }
+}
+
+function keyFile(directory: string, kind: Kind): string {
+  return join(directory, `${kind}.jwk`);
+}

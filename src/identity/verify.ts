@@ -1,0 +1,111 @@
+import { CompactSign, type CryptoKey, compactVerify } from 'jose';
+import { z } from 'zod';
+import { canonicalText } from '../canonical.ts';
+import { Refusal, type RefusalCode } from '../refusal.ts';
+import { type Claims, type Kind, kinds } from './claims.ts';
+import { splitCompact } from './compact-jws.ts';
+import type { SigningKey } from './keys.ts';
+import type { TrustedKeys } from './manifest.ts';
+
+/**
+ * The one verifier of every signed object. Order, each step fail closed: form, header, key by (kind, kid),
+ * signature, payload form, claims, issuer, audience, times. A caller gets typed claims or a refusal.
+ */
+
+/** How far two hosts' clocks may be apart, seconds. */
+export const CLOCK_SKEW_S = 30;
+
+const headerSchema = z.strictObject({ alg: z.literal('ES256'), kid: z.string(), typ: z.string() });
+
+type Expectation = {
+  keys: TrustedKeys;
+  /** Unix seconds. */
+  nowS: number;
+  audience?: string;
+  /** The code of every failure; INVALID_TOKEN unless the caller's readers know a better one. */
+  code?: RefusalCode;
+};
+
+/** Signs claims as RFC 8785 text, so that one statement has one spelling. */
+export async function sign<K extends Kind>(key: SigningKey, kind: K, claims: Claims<K>): Promise<string> {
+  if (key.kind !== kind) throw new Refusal('INTERNAL', `expected a ${kind} key, got a ${key.kind} key`);
+  const payload = new TextEncoder().encode(canonicalText(kinds[kind].claims.parse(claims)));
+  return await new CompactSign(payload)
+    .setProtectedHeader({ alg: 'ES256', kid: key.kid, typ: kinds[kind].typ })
+    .sign(key.key);
+}
+
+export async function verify<K extends Kind>(
+  kind: K,
+  token: string,
+  expected: Expectation,
+): Promise<Claims<K>> {
+  const code = expected.code ?? 'INVALID_TOKEN';
+  const { header, payload } = splitCompact(token, code);
+  const key = findKey(kind, header, expected, code);
+  await checkSignature(token, key.key, code);
+  const claims = parseClaims(kind, payload, code);
+  const members = z.record(z.string(), z.unknown()).parse(claims);
+  checkIssuer(members, key.issuer, code);
+  checkAudience(members, expected.audience, code);
+  checkTimes(kind, members, expected.nowS, code);
+  return claims;
+}
+
+function findKey(kind: Kind, header: string, expected: Expectation, code: RefusalCode) {
+  const { kid, typ } = parseCanonical(headerSchema, header, code);
+  // Exact and case-sensitive: jose compares `typ` loosely.
+  if (typ !== kinds[kind].typ) throw new Refusal(code, `expected typ ${kinds[kind].typ}, got ${typ}`);
+  const key = expected.keys.find(kind, kid);
+  if (key === undefined) throw new Refusal(code, `expected a key that may sign ${kind}, got an unknown kid`);
+  return key;
+}
+
+async function checkSignature(token: string, key: CryptoKey, code: RefusalCode): Promise<void> {
+  try {
+    await compactVerify(token, key, { algorithms: ['ES256'] });
+  } catch (cause) {
+    throw new Refusal(code, 'signature does not verify', { cause });
+  }
+}
+
+function parseClaims<K extends Kind>(kind: K, payload: string, code: RefusalCode): Claims<K> {
+  const schema: z.ZodType = kinds[kind].claims;
+  return parseCanonical(schema, payload, code) as Claims<K>; // The table maps kind to schema; TypeScript loses it.
+}
+
+/** RFC 8785 text only: duplicate members, other spellings and lone surrogates have no canonical form. */
+function parseCanonical<S extends z.ZodType>(schema: S, text: string, code: RefusalCode): z.infer<S> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (canonicalText(value) !== text) throw new TypeError('expected RFC 8785 text');
+    return schema.parse(value);
+  } catch (cause) {
+    throw new Refusal(code, 'token has claims of another form than expected', { cause });
+  }
+}
+
+type Members = Record<string, unknown>;
+
+function checkIssuer({ iss }: Members, issuer: string, code: RefusalCode): void {
+  if (iss !== issuer) throw new Refusal(code, `expected iss ${issuer}, whose key signed`);
+}
+
+function checkAudience({ aud }: Members, audience: string | undefined, code: RefusalCode): void {
+  if (aud !== audience) throw new Refusal(code, `expected aud ${audience ?? 'absent'}, got ${String(aud)}`);
+}
+
+function checkTimes(kind: Kind, { iat, nbf, exp }: Members, nowS: number, code: RefusalCode): void {
+  if (typeof iat === 'number' && iat > nowS + CLOCK_SKEW_S) {
+    throw new Refusal(code, 'token was issued in the future');
+  }
+  if (typeof nbf === 'number' && nbf > nowS + CLOCK_SKEW_S) {
+    throw new Refusal(code, 'token is not valid yet');
+  }
+  const { lifetimeMaxS } = kinds[kind];
+  if (lifetimeMaxS === null) return;
+  if (typeof exp !== 'number' || typeof iat !== 'number') throw new Refusal(code, 'expected iat and exp');
+  if (exp - iat > lifetimeMaxS) throw new Refusal(code, 'token lives longer than its kind may');
+  // No skew here: what has expired has expired, and lifetimes are long enough for honest clocks.
+  if (exp <= nowS) throw new Refusal(code, 'token has expired');
+}

@@ -1,0 +1,26 @@
+import { type Logger, pino } from 'pino';
+
+export type Log = Logger;
+
+/** One JSON line an event on standard error; tokens, keys and cookies never reach it (S12). */
+export function createLog(name: string, level: string): Log {
+  return pino(
+    {
+      name,
+      level,
+      redact: {
+        paths: [
+          '*.authorization',
+          '*.dpop',
+          '*.cookie',
+          '*.token',
+          '*.capability',
+          '*.receipt',
+          '*.password',
+        ],
+        censor: '[redacted]',
+      },
+    },
+    process.stderr,
+  );
+}

@@ -1,0 +1,99 @@
+import { join } from 'node:path';
+import type { Addresses, Caller } from '../call/call.ts';
+import { createCaller } from '../call/call.ts';
+import { type DatabasePool, openDatabase } from '../database/pool.ts';
+import type { Domain } from '../domains.ts';
+import type { Kind } from '../identity/claims.ts';
+import { loadSigningKey, type SigningKey } from '../identity/keys.ts';
+import { loadManifest, type TrustedKeys } from '../identity/manifest.ts';
+import { createEntryWriter, type EntryWriter } from '../ledger/entry.ts';
+import { createLog, type Log } from '../log.ts';
+import { readSettings, type Settings } from '../settings.ts';
+import { type Environment, readEnvironment } from './environment.ts';
+
+/** What every domain's process has: its own keys, login, voice and log, and nothing of another one's. */
+export type DomainProcess = {
+  domain: Domain;
+  settings: Settings;
+  environment: Environment;
+  log: Log;
+  /** Milliseconds since the epoch. */
+  clock: () => number;
+  keys: TrustedKeys;
+  signer(kind: Kind): Promise<SigningKey>;
+  /** The path of one of this domain's own key files. */
+  keyFile(name: string): string;
+  database: DatabasePool;
+  caller: Caller;
+  writeEntry: EntryWriter;
+  addresses: Addresses;
+};
+
+type Part = { close(): Promise<void> };
+
+/**
+ * Starts one domain: settles its settings, builds its parts, serves until SIGINT or SIGTERM, then closes the
+ * parts in reverse order and lets the process end by itself.
+ */
+export async function runDomain(
+  domain: Domain,
+  build: (own: DomainProcess) => Promise<Part[]>,
+): Promise<void> {
+  const environment = readEnvironment(domain, process.env);
+  const log = createLog(domain, environment.FIREBREAK_LOG_LEVEL);
+  try {
+    const own = await assemble(domain, environment, log);
+    const parts = await build(own);
+    closeAtSignal([own.database, ...parts], log);
+    log.info({ address: own.addresses[domain] }, 'ready');
+    process.send?.('ready');
+  } catch (error) {
+    log.fatal({ err: error }, 'did not start');
+    process.exitCode = 1;
+    process.disconnect?.();
+    // Some parts may already run and keep the loop alive; a domain that did not start whole must not serve.
+    process.exit();
+  }
+}
+
+async function assemble(domain: Domain, environment: Environment, log: Log): Promise<DomainProcess> {
+  const clock = () => Date.now();
+  const settings = await readSettings(environment.FIREBREAK_CONFIG);
+  const signer = async (kind: Kind) => await loadSigningKey(domain, kind, environment.FIREBREAK_KEYS);
+  const { addresses } = settings;
+  return {
+    domain,
+    settings,
+    environment,
+    log,
+    clock,
+    addresses,
+    signer,
+    keyFile: (name) => join(environment.FIREBREAK_KEYS, name),
+    keys: await loadManifest(environment.FIREBREAK_KEY_MANIFEST, environment.FIREBREAK_ROOTS),
+    database: openDatabase(environment.databaseUrl.reveal(), (error) => log.warn({ err: error }, 'database')),
+    caller: createCaller({ key: await signer('call'), addresses, clock }),
+    writeEntry: createEntryWriter(await signer('entry'), clock),
+  };
+}
+
+function closeAtSignal(parts: Part[], log: Log): void {
+  let closing = false;
+  const close = async () => {
+    if (closing) return;
+    closing = true;
+    for (const part of parts.toReversed()) {
+      try {
+        await part.close();
+      } catch (error) {
+        log.error({ err: error }, 'a part did not close');
+        process.exitCode = 1;
+      }
+    }
+    process.disconnect?.();
+  };
+  process.on('SIGINT', () => void close());
+  process.on('SIGTERM', () => void close());
+  // A supervisor that is gone can no longer stop us: stop by ourselves.
+  process.on('disconnect', () => void close());
+}

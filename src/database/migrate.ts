@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
-import pg from 'pg';
+import { Client, Pool } from 'pg';
 import { type Domain, domains, loginOf } from '../domains.ts';
 import { Refusal } from '../refusal.ts';
 
@@ -42,7 +42,7 @@ export async function migrationText(): Promise<string> {
 }
 
 async function createRolesAndDatabases({ urlOf, passwords }: MigrateOptions): Promise<void> {
-  const client = new pg.Client({ connectionString: urlOf('postgres') });
+  const client = new Client({ connectionString: urlOf('postgres') });
   await client.connect();
   try {
     await createRole(client, OWNER, 'nologin');
@@ -64,13 +64,13 @@ async function createRolesAndDatabases({ urlOf, passwords }: MigrateOptions): Pr
   }
 }
 
-async function createRole(client: pg.Client, name: string, attributes: string): Promise<void> {
+async function createRole(client: Client, name: string, attributes: string): Promise<void> {
   const found = await client.query('select from pg_roles where rolname = $1', [name]);
   if (found.rowCount === 0) await client.query(`create role ${name} ${attributes}`);
 }
 
 async function migrateOne(database: DatabaseName, url: string): Promise<string[]> {
-  const pool = new pg.Pool({ connectionString: url, max: 2 });
+  const pool = new Pool({ connectionString: url, max: 2 });
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
     const migrations: Record<string, Migration> = {};

@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { Client, DatabaseError, Pool, type PoolClient } from 'pg';
 import type { z } from 'zod';
 import { isRefusalCode, Refusal } from '../refusal.ts';
 
@@ -31,14 +31,14 @@ export function openDatabase(url: string, onError: (error: Error) => void): Data
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
   };
-  const pool = new pg.Pool({ ...config, max: CONNECTIONS_MAX, idleTimeoutMillis: 60_000 });
+  const pool = new Pool({ ...config, max: CONNECTIONS_MAX, idleTimeoutMillis: 60_000 });
   // An idle connection that breaks is replaced at its next use; without a listener it would end the process.
   pool.on('error', onError);
-  const listeners = new Set<pg.Client>();
+  const listeners = new Set<Client>();
   let closed = false;
 
   async function hear(channels: readonly string[], heard: (channel: string, payload: string) => void) {
-    const client = new pg.Client(config);
+    const client = new Client(config);
     client.on('notification', ({ channel, payload }) => heard(channel, payload ?? ''));
     client.on('error', onError);
     client.on('end', () => {
@@ -71,7 +71,7 @@ export function openDatabase(url: string, onError: (error: Error) => void): Data
   };
 }
 
-async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+async function connect(pool: Pool): Promise<PoolClient> {
   try {
     return await pool.connect();
   } catch (cause) {
@@ -79,7 +79,7 @@ async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
   }
 }
 
-async function inTransaction<T>(client: pg.PoolClient, work: (tx: Database) => Promise<T>): Promise<T> {
+async function inTransaction<T>(client: PoolClient, work: (tx: Database) => Promise<T>): Promise<T> {
   const tx: Database = { ...queries(client), transaction: async (inner) => await inner(tx) };
   await tx.run(BEGIN);
   try {
@@ -94,7 +94,7 @@ async function inTransaction<T>(client: pg.PoolClient, work: (tx: Database) => P
   }
 }
 
-function queries(runner: pg.Pool | pg.PoolClient): Pick<Database, 'rows' | 'run'> {
+function queries(runner: Pool | PoolClient): Pick<Database, 'rows' | 'run'> {
   const query = async (text: string, values: readonly unknown[] = []) => {
     try {
       return await runner.query(text, [...values]);
@@ -113,7 +113,7 @@ function queries(runner: pg.Pool | pg.PoolClient): Pick<Database, 'rows' | 'run'
 
 /** Our functions raise SQLSTATE class FB with a refusal code as message; all else is the database's own trouble. */
 function asRefusal(error: unknown): Error {
-  if (!(error instanceof pg.DatabaseError)) {
+  if (!(error instanceof DatabaseError)) {
     return new Refusal('UNAVAILABLE', 'database cannot be reached', { cause: error });
   }
   if (error.code?.startsWith('FB') === true && isRefusalCode(error.message)) {
@@ -124,5 +124,5 @@ function asRefusal(error: unknown): Error {
 
 /** The name of the violated unique constraint, where that is what failed. */
 export function uniqueViolationOf(error: unknown): string | undefined {
-  return error instanceof pg.DatabaseError && error.code === '23505' ? error.constraint : undefined;
+  return error instanceof DatabaseError && error.code === '23505' ? error.constraint : undefined;
 }

@@ -53,7 +53,7 @@ export function createCaller(options: {
           cause: parsed.error,
         });
       }
-      return parsed.data as CallReply<typeof domain, typeof verb>; // The table's own schema has just parsed it.
+      return parsed.data;
     },
   };
 }

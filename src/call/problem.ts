@@ -7,7 +7,7 @@ export function replyWithProblems(server: FastifyInstance): void {
     const refusal = asRefusal(error);
     if (refusals[refusal.code].status >= 500) request.log.error({ err: error }, refusal.message);
     else
-      request.log.info({ code: refusal.code, reason: refusal.message, cause: String(refusal.cause ?? '') });
+      request.log.info({ code: refusal.code, cause: refusal.cause }, refusal.message);
     await reply
       .code(refusals[refusal.code].status)
       .type('application/problem+json')

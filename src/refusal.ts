@@ -15,6 +15,7 @@ export const refusals = {
   TOO_LARGE: no(413),
   UNKNOWN_ACTION: no(404),
   UNKNOWN_REQUEST: no(404),
+  NO_RESULT: later(404),
   UNKNOWN_ROUTE: no(404),
   UNAUTHENTICATED: no(401),
   INVALID_TOKEN: no(401),
@@ -107,4 +108,9 @@ export function codeOf(error: unknown): RefusalCode {
 
 export function isRefusalCode(code: unknown): code is RefusalCode {
   return typeof code === 'string' && Object.hasOwn(refusals, code);
+}
+
+/** Whether the same step may be tried again: what is not a refusal of ours was a crash or a timeout. */
+export function mayTryAgain(code: string): boolean {
+  return !isRefusalCode(code) || code === 'INTERNAL' || refusals[code].retry;
 }

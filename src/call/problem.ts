@@ -6,8 +6,7 @@ export function replyWithProblems(server: FastifyInstance): void {
   server.setErrorHandler(async (error: FastifyError | Refusal, request, reply) => {
     const refusal = asRefusal(error);
     if (refusals[refusal.code].status >= 500) request.log.error({ err: error }, refusal.message);
-    else
-      request.log.info({ code: refusal.code, cause: refusal.cause }, refusal.message);
+    else request.log.info({ code: refusal.code, cause: refusal.cause }, refusal.message);
     await reply
       .code(refusals[refusal.code].status)
       .type('application/problem+json')

@@ -75,7 +75,13 @@ async function migrateOne(database: DatabaseName, url: string): Promise<string[]
   try {
     const migrations: Record<string, Migration> = {};
     for (const [name, text] of await readMigrations(database)) {
-      migrations[name] = { up: async (db) => void (await sql.raw(text).execute(db)) };
+      migrations[name] = {
+        async up(db) {
+          await sql.raw(text).execute(db);
+          // One transaction holds all migrations: what one set for itself must not reach the next, or kysely's own.
+          await sql`reset role`.execute(db);
+        },
+      };
     }
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
     const { error, results } = await migrator.migrateToLatest();

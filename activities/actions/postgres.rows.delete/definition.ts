@@ -1,0 +1,136 @@
+import { z } from 'zod';
+import { defineAction, type PlanBody, type PostgresReader } from '../../../src/action/define.ts';
+import { Refusal } from '../../../src/refusal.ts';
+import { type PlannedRow, rowHashSql, rowsFingerprint } from '../../postgres/fingerprint.ts';
+import { introspect, refuseHazards, type TableFacts } from '../../postgres/introspect.ts';
+import { ROWS_MAX } from '../../postgres/limits.ts';
+import {
+  parseTableName,
+  quoteIdentifier,
+  quoteLiteral,
+  quoteTable,
+  type TableName,
+  tableNameSchema,
+  tableText,
+  visibleText,
+} from '../../postgres/names.ts';
+import { conditionSchema, type WhereSql, whereSql, whereText } from '../../postgres/where.ts';
+
+/**
+ * Delete exactly the rows that a condition meets now. It promises that the plan names every row by key and
+ * content; it refuses to plan more rows than `limit`, and tables where a delete does more than it says.
+ */
+const LONGEST_RUN_MS = 30_000;
+const KEYS_SHOWN_MAX = 5;
+const TABLE_SIZE_SHOWN_MAX = 100_000;
+
+const inputSchema = z.strictObject({
+  database: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, "expected a configured target's name"),
+  table: tableNameSchema,
+  where: conditionSchema,
+  limit: z.int().min(1).max(ROWS_MAX),
+});
+type Input = z.infer<typeof inputSchema>;
+
+export const definition = defineAction<Input>({
+  name: 'postgres.rows.delete',
+  schemaVersion: 1,
+  title: 'Delete rows of a PostgreSQL table',
+  effectClass: 'reversible',
+  targetKind: 'postgres',
+  overshoot: [],
+  longestRunMs: LONGEST_RUN_MS,
+  input: inputSchema,
+  target: (input) => input.database,
+  resource: (input) => `${input.database}/${tableText(parseTableName(input.table))}`,
+  describe: (input) => [
+    { label: 'Database', value: input.database },
+    { label: 'Table', value: tableText(parseTableName(input.table)) },
+    { label: 'Where', value: whereText(input.where) },
+    { label: 'At most', value: `${input.limit} rows` },
+  ],
+  plan,
+});
+
+async function plan(input: Input, reader: PostgresReader): Promise<PlanBody> {
+  const table = parseTableName(input.table);
+  const facts = await introspect(reader, table);
+  refuseHazards(table, facts);
+  const where = whereSql(input.where, facts.columns);
+  const rows = await matchingRows(reader, { table, facts, where, limit: input.limit });
+  const extent = await tableExtent(reader, table, where);
+  return {
+    version: 1,
+    summary: [
+      { label: 'Rows to delete', value: String(rows.length) },
+      { label: 'Table', value: tableText(table) },
+      { label: 'Table size', value: extent },
+      { label: 'First keys', value: keysText(rows) },
+      { label: 'Fingerprint', value: rowsFingerprint(rows) },
+      { label: 'Undo', value: undoText(facts) },
+    ],
+    counts: { rows: rows.length },
+    undo: 'kept',
+    effects: { kind: 'postgres.rows', operation: 'delete', schema: table.schema, table: table.table, rows },
+  };
+}
+
+type Match = { table: TableName; facts: TableFacts; where: WhereSql; limit: number };
+
+const plannedRowSchema = z.strictObject({ key: z.record(z.string(), z.string()), hash: z.string() });
+
+async function matchingRows(reader: PostgresReader, { table, facts, where, limit }: Match) {
+  const columns = facts.key.map((column) => `t.${quoteIdentifier(column.name)}`);
+  // Key values travel as text: JSON numbers would round integers beyond 2^53 and decimals.
+  const members = facts.key.map(
+    (column) => `${quoteLiteral(column.name)}, t.${quoteIdentifier(column.name)}::text`,
+  );
+  const found = await reader.query(
+    `select jsonb_build_object(${members.join(', ')}) as key, ${rowHashSql('t')} as hash
+       from only ${quoteTable(table)} as t where ${where.text}
+       order by ${columns.join(', ')} limit ${limit + 1}`,
+    where.values,
+  );
+  if (found.length > limit) {
+    throw new Refusal('PLAN_TOO_LARGE', `expected at most ${limit} rows, but more match the condition`);
+  }
+  return z.array(plannedRowSchema).parse(found);
+}
+
+const extentSchema = z.strictObject({ counted: z.int(), spared: z.boolean() });
+
+/**
+ * How large the table is, as a power of ten that it holds at least: an exact count would change with every
+ * insert elsewhere in the table, and each change of a plan voids its approvals.
+ */
+async function tableExtent(reader: PostgresReader, table: TableName, where: WhereSql): Promise<string> {
+  const name = quoteTable(table);
+  const [found] = await reader.query(
+    `select (select count(*) from (select from only ${name} limit ${TABLE_SIZE_SHOWN_MAX}) as counted)::int4
+         as counted,
+       exists (select from only ${name} as t where (${where.text}) is not true) as spared`,
+    where.values,
+  );
+  const { counted, spared } = extentSchema.parse(found);
+  if (counted === 0) return 'no rows';
+  const least = 10 ** Math.floor(Math.log10(counted));
+  const size = `${least.toLocaleString('en')} rows or more`;
+  return spared ? size : `${size}, every one of them is deleted`;
+}
+
+function keysText(rows: readonly PlannedRow[]): string {
+  if (rows.length === 0) return 'none';
+  const shown = rows.slice(0, KEYS_SHOWN_MAX).map(({ key }) => {
+    const parts = Object.entries(key).map(([name, value]) => `${name}=${visibleText(value)}`);
+    return parts.join(',');
+  });
+  return rows.length > shown.length
+    ? `${shown.join('; ')} and ${rows.length - shown.length} more`
+    : shown.join('; ');
+}
+
+function undoText(facts: TableFacts): string {
+  if (facts.insertTriggers.length === 0) return 'kept: the target stores the rows and can put them back';
+  const names = facts.insertTriggers.map(visibleText).join(', ');
+  return `kept: the target stores the rows; putting them back would fire ${names}`;
+}

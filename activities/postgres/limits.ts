@@ -1,0 +1,6 @@
+/** What planner, target and executor hold each other to. */
+export const ROWS_MAX = 10_000;
+/** The longest call of `firebreak.perform`; also how long after `notAfter` a call may still come to its end. */
+export const TARGET_STATEMENT_TIMEOUT_MS = 20_000;
+export const TARGET_LOCK_TIMEOUT_MS = 5_000;
+export const TARGET_CONNECT_TIMEOUT_MS = 5_000;

@@ -1,0 +1,90 @@
+import { Client, DatabaseError } from 'pg';
+import { z } from 'zod';
+import { type BorrowedCredential, type EffectResult, effectResultSchema } from '../../src/action/define.ts';
+import { Refusal, type RefusalCode } from '../../src/refusal.ts';
+import { TARGET_CONNECT_TIMEOUT_MS, TARGET_STATEMENT_TIMEOUT_MS } from './limits.ts';
+
+/** The SQLSTATE codes of target.sql. A code that is not here is never guessed at. */
+const targetCodes: Record<string, RefusalCode> = {
+  ZF001: 'MAC_INVALID',
+  ZF002: 'TARGET_REFUSED', // a form that the target does not know
+  ZF003: 'TARGET_REFUSED', // another target
+  ZF004: 'TARGET_REFUSED', // expired
+  ZF005: 'EFFECT_EXISTS',
+  ZF006: 'ROWS_CHANGED',
+  ZF007: 'TARGET_REFUSED', // triggers, cascades or columns appeared
+  ZF008: 'TARGET_REFUSED', // the session's own settings
+};
+
+const answerSchema = z.tuple([z.strictObject({ result: effectResultSchema })]);
+
+/**
+ * One call of `firebreak.perform`. It promises that a refusal says in `details.outcome` whether nothing was
+ * done (`none`) or nobody here can know (`unknown`); the target's own record answers the second. Safe to call
+ * twice with the same credential.
+ */
+export async function performOnTarget(
+  credential: BorrowedCredential,
+  targetUrl: string,
+): Promise<EffectResult> {
+  const client = await connect(targetUrl);
+  try {
+    const { rows } = await client.query('select firebreak.perform($1, $2, $3) as result', [
+      credential.statement,
+      credential.gateMac,
+      credential.credentialsMac,
+    ]);
+    return readAnswer(rows);
+  } catch (cause) {
+    throw cause instanceof Refusal ? cause : performRefusal(cause);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function connect(url: string): Promise<Client> {
+  const client = new Client({
+    connectionString: url,
+    application_name: 'firebreak-executor',
+    connectionTimeoutMillis: TARGET_CONNECT_TIMEOUT_MS,
+    statement_timeout: TARGET_STATEMENT_TIMEOUT_MS,
+    query_timeout: TARGET_STATEMENT_TIMEOUT_MS + TARGET_CONNECT_TIMEOUT_MS,
+  });
+  // A lost connection also fails the query in flight; without a listener it would end the process instead.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return client;
+  } catch (cause) {
+    await client.end().catch(() => undefined);
+    throw new Refusal('TARGET_UNREACHABLE', "the target cannot be reached by the executor's login", {
+      cause,
+      details: { outcome: 'none' },
+    });
+  }
+}
+
+function readAnswer(rows: unknown): EffectResult {
+  const answer = answerSchema.safeParse(rows);
+  if (answer.success) return answer.data[0].result;
+  throw new Refusal('TARGET_REFUSED', 'the target answered in another form than agreed', {
+    cause: answer.error,
+    details: { outcome: 'unknown' },
+  });
+}
+
+function performRefusal(cause: unknown): Refusal {
+  const state = cause instanceof DatabaseError ? (cause.code ?? '') : '';
+  // Without an answer from the statement itself, or with a server that went away, the commit may have happened.
+  if (!(cause instanceof DatabaseError) || state.startsWith('08') || state.startsWith('57P')) {
+    return new Refusal('TARGET_UNREACHABLE', 'the target was lost before it answered', {
+      cause,
+      details: { outcome: 'unknown' },
+    });
+  }
+  const code = Object.hasOwn(targetCodes, state) ? targetCodes[state] : undefined;
+  return new Refusal(code ?? 'TARGET_REFUSED', cause.message, {
+    cause,
+    details: { outcome: 'none', sqlState: state },
+  });
+}

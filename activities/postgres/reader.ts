@@ -1,0 +1,79 @@
+import { Client, DatabaseError } from 'pg';
+import type { PostgresReader } from '../../src/action/define.ts';
+import { Refusal } from '../../src/refusal.ts';
+import { settingLines } from './fingerprint.ts';
+
+const READER_CONNECT_TIMEOUT_MS = 5_000;
+export const READER_STATEMENT_TIMEOUT_MS = 20_000;
+const READER_LOCK_TIMEOUT_MS = 2_000;
+
+/**
+ * One look at a target: a single READ ONLY, REPEATABLE READ transaction, so that counts and rows come from one
+ * state. It promises to write nothing and to end; it refuses whatever the login may not see.
+ */
+export async function openReader(
+  url: string,
+  target: string,
+): Promise<PostgresReader & { close(): Promise<void> }> {
+  const client = new Client({
+    connectionString: url,
+    application_name: 'firebreak-planner',
+    connectionTimeoutMillis: READER_CONNECT_TIMEOUT_MS,
+    query_timeout: READER_STATEMENT_TIMEOUT_MS + READER_CONNECT_TIMEOUT_MS,
+  });
+  // A connection that dies between two queries is told by the next one; without a listener it ends the process.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.query(openingSql);
+  } catch (cause) {
+    await client.end().catch(() => undefined);
+    throw new Refusal('TARGET_UNREACHABLE', `target "${target}" cannot be read by the planner's login`, {
+      cause,
+    });
+  }
+  return {
+    kind: 'postgres',
+    target,
+    async query(text, values) {
+      try {
+        const result = await client.query<Record<string, unknown>>(text, values && [...values]);
+        return result.rows;
+      } catch (cause) {
+        throw readRefusal(target, cause);
+      }
+    },
+    // The server rolls an open transaction back when its connection ends.
+    close: () => client.end(),
+  };
+}
+
+const openingSql = [
+  'begin isolation level repeatable read read only',
+  `set local statement_timeout = ${READER_STATEMENT_TIMEOUT_MS}`,
+  `set local lock_timeout = ${READER_LOCK_TIMEOUT_MS}`,
+  `set local idle_in_transaction_session_timeout = ${READER_STATEMENT_TIMEOUT_MS}`,
+  ...settingLines('set local'),
+].join('; ');
+
+/** Compiled names of SQLSTATE codes and classes that say something about the input or the login. */
+function readRefusal(target: string, cause: unknown): Refusal {
+  const state = cause instanceof DatabaseError ? (cause.code ?? '') : '';
+  const said = cause instanceof DatabaseError ? cause.message : '';
+  if (state === '42501') {
+    return new Refusal('PLAN_UNSUPPORTED', `the planner's login may not read this of "${target}": ${said}`, {
+      cause,
+    });
+  }
+  // A value of the wrong form (class 22), or types that have no such comparison.
+  if (state.startsWith('22') || state === '42883' || state === '42804' || state === '0A000') {
+    return new Refusal('INVALID_INPUT', `a condition does not fit its column: ${said}`, { cause });
+  }
+  if (state === '57014' || state === '55P03') {
+    return new Refusal('TARGET_REFUSED', `target "${target}" did not answer in time: ${said}`, { cause });
+  }
+  if (state === '' || state.startsWith('08') || state.startsWith('57P')) {
+    return new Refusal('TARGET_UNREACHABLE', `target "${target}" was lost while reading`, { cause });
+  }
+  return new Refusal('TARGET_REFUSED', `target "${target}" refused to be read: ${said}`, { cause });
+}

@@ -1,0 +1,182 @@
+import { z } from 'zod';
+import type { Caller } from '../src/call/call.ts';
+import type { Database } from '../src/database/pool.ts';
+import { findRequest, type RequestState } from '../src/database/requests.ts';
+import type { TrustedKeys } from '../src/identity/manifest.ts';
+import { verify } from '../src/identity/verify.ts';
+import type { EntryWriter } from '../src/ledger/entry.ts';
+import { tally } from '../src/quorum/tally.ts';
+import { codeOf, Refusal } from '../src/refusal.ts';
+import type { Settings } from '../src/settings.ts';
+
+/**
+ * The orchestrator's plain calls. Each may run twice and asks the store again when it does; none of them holds
+ * power: what they say only moves the workflow on, and the gate believes none of it.
+ */
+export type RequestReference = { requestId: string; revision: number };
+
+/** How a request ends, for its row, its entry and the workflow's result. */
+export type Verdict = {
+  state: Extract<RequestState, 'done' | 'denied' | 'expired' | 'cancelled' | 'failed' | 'indeterminate'>;
+  code: string | null;
+  detail?: Record<string, string | number>;
+};
+
+export type Steps = {
+  decide(step: RequestReference & { stage: 'submit' | 'plan' }): Promise<{
+    decision: 'allow' | 'deny' | 'requestable';
+    verdict: Verdict | null;
+  }>;
+  ask(
+    step: RequestReference,
+  ): Promise<{ digest: string; expiresAtMs: number; verdict: null } | { verdict: Verdict }>;
+  look(
+    step: RequestReference & { digest: string },
+  ): Promise<{ kind: 'open' } | { kind: 'approved' } | { kind: 'ended'; verdict: Verdict }>;
+  settle(step: RequestReference): Promise<{ verdict: Verdict | null }>;
+  end(step: RequestReference & Verdict): Promise<void>;
+};
+
+type Collaborators = {
+  caller: Caller;
+  database: Database;
+  keys: TrustedKeys;
+  settings: Settings;
+  writeEntry: EntryWriter;
+  clock: () => number;
+};
+
+export function createSteps(own: Collaborators): Steps {
+  return {
+    async decide({ requestId, revision, stage }) {
+      const said = await own.caller.call('broker', 'decide', { requestId, revision, stage });
+      const verdict: Verdict | null =
+        said.decision === 'deny'
+          ? {
+              state: 'denied',
+              code: said.code ?? 'POLICY_DENIED',
+              detail: { reason: said.reasons.join('; ') },
+            }
+          : null;
+      return { decision: said.decision, verdict };
+    },
+    async ask(reference) {
+      try {
+        const { digest, expiresAt } = await own.caller.call('people', 'ask', reference);
+        await setState(own, reference, { state: 'waiting', detail: { digest } });
+        return { digest, expiresAtMs: Date.parse(expiresAt), verdict: null };
+      } catch (error) {
+        return { verdict: verdictOfRefusal(error) };
+      }
+    },
+    look: async (step) => await lookAtVotes(own, step),
+    async settle(reference) {
+      const settled = await own.caller.call('gate', 'settled', reference);
+      switch (settled.kind) {
+        case 'not-consumed':
+          return { verdict: null };
+        case 'applied':
+          return { verdict: { state: 'done', code: null, detail: settled.counts } };
+        case 'refused':
+          return { verdict: { state: 'failed', code: settled.code } };
+        case 'unknown':
+          return { verdict: { state: 'indeterminate', code: 'RECEIPT_EXPIRED' } };
+      }
+    },
+    async end({ requestId, revision, ...verdict }) {
+      const row = await findRequest(own.database, requestId);
+      const entry = await own.writeEntry({
+        kind: 'ended',
+        subject: row.agent,
+        session: row.session_id,
+        tenant: row.tenant,
+        environment: row.environment,
+        action: row.action,
+        resource: row.resource,
+        requestId,
+        revision,
+        requestDigest: row.request_digest,
+        outcome: verdict.state,
+        ...(verdict.code === null ? {} : { code: verdict.code }),
+        traceId: row.trace_id,
+      });
+      await own.database.run('select firebreak.set_request_state($1, $2, $3, $4)', [
+        requestId,
+        verdict.state,
+        { code: verdict.code, ...verdict.detail },
+        entry,
+      ]);
+    },
+  };
+}
+
+const votesSchema = z.object({ statement: z.string() });
+const askSchema = z.object({
+  policy_digest: z.string(),
+  quorum: z.int(),
+  groups: z.array(z.string()),
+  expired: z.boolean(),
+});
+
+async function lookAtVotes(own: Collaborators, step: RequestReference & { digest: string }) {
+  const row = await findRequest(own.database, step.requestId);
+  if (row.state === 'cancelled') return ended({ state: 'cancelled', code: null });
+  const values = [step.requestId, step.revision, step.digest];
+  const [ask] = await own.database.rows(
+    askSchema,
+    `select policy_digest, quorum, groups, expires_at <= clock_timestamp() as expired from firebreak.ask
+     where request_id = $1 and revision = $2 and digest = $3 order by id desc limit 1`,
+    values,
+  );
+  if (ask === undefined) throw new Refusal('UNAVAILABLE', 'expected the ask that people were shown');
+  const rows = await own.database.rows(
+    votesSchema,
+    'select statement from firebreak.vote where request_id = $1 and revision = $2 and digest = $3 order by id',
+    values,
+  );
+  const nowS = Math.floor(own.clock() / 1_000);
+  const votes = await Promise.all(
+    rows.map(async ({ statement }) => await verify('vote', statement, { keys: own.keys, nowS })),
+  );
+  const counted = tally({
+    votes,
+    settings: own.settings,
+    request: { ...step, agent: row.agent },
+    quorum: ask.quorum,
+    groups: ask.groups,
+    policyDigest: ask.policy_digest,
+    nowS,
+  });
+  if (counted.kind === 'denied') {
+    return ended({
+      state: 'denied',
+      code: 'DENIED',
+      detail: { by: counted.by, reason: counted.reason ?? '' },
+    });
+  }
+  if (ask.expired) return ended({ state: 'expired', code: 'APPROVAL_EXPIRED' });
+  return counted.kind === 'approved' ? { kind: 'approved' as const } : { kind: 'open' as const };
+}
+
+function ended(verdict: Verdict) {
+  return { kind: 'ended' as const, verdict };
+}
+
+/** A refusal of ours ends the request; all else is tried again by Temporal. */
+function verdictOfRefusal(error: unknown): Verdict {
+  const code = codeOf(error);
+  if (!(error instanceof Refusal) || code === 'UNAVAILABLE' || code === 'INTERNAL') throw error;
+  return { state: 'denied', code, detail: { reason: error.message } };
+}
+
+async function setState(
+  own: Collaborators,
+  { requestId }: RequestReference,
+  change: { state: RequestState; detail: Record<string, string> },
+): Promise<void> {
+  await own.database.run('select firebreak.set_request_state($1, $2, $3, null)', [
+    requestId,
+    change.state,
+    change.detail,
+  ]);
+}

@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import type { Database } from '../../database/pool.ts';
+import { findRequest, type RequestRow } from '../../database/requests.ts';
+import type { Claims } from '../../identity/claims.ts';
+import { sign } from '../../identity/verify.ts';
+import type { EntryFacts } from '../../ledger/entry.ts';
+import type { Choice } from '../../quorum/electorate.ts';
+import { mayVote } from '../../quorum/may-vote.ts';
+import { codeOf, Refusal, refusals } from '../../refusal.ts';
+import { nowS, type PeopleDoor, type RequestReference } from './door.ts';
+import { electorateOf, readContent } from './judged.ts';
+
+/** One person's answer to one card, as its surface verified it. */
+export type Answer = RequestReference & {
+  digest: string;
+  /** The person behind the account; undefined where none is known. */
+  person: string | undefined;
+  choice: Choice;
+  reason?: string;
+  surface: Claims<'vote'>['surface'];
+};
+
+const NONCE_BYTES = 16;
+
+/**
+ * Counts an answer: a signed statement in a durable row, with its entry, before anybody hears of it. It refuses what
+ * `mayVote` refuses, and says so in the ledger. The same answer again is `ALREADY_VOTED` and changes nothing.
+ */
+export async function castVote(door: PeopleDoor, answer: Answer): Promise<Claims<'vote'>> {
+  return await recordingRefusals(door, answer, async () => {
+    return await door.database.transaction(async (tx) => {
+      const facts = await readFacts({ ...door, database: tx }, answer);
+      const vote = voteOf(door, answer, admit(door, answer, facts));
+      const statement = await sign(door.voteKey, 'vote', vote);
+      const entry = await door.writeEntry(entryOf(facts.row, answer, { kind: 'voted', votes: [statement] }));
+      await store(tx, { statement, entry, row: facts.row });
+      return vote;
+    });
+  });
+}
+
+/** Whether an answer would count now; for a surface that asks for more before it casts. */
+export async function checkVote(door: PeopleDoor, answer: Answer): Promise<void> {
+  await recordingRefusals(door, answer, async () => {
+    admit(door, answer, await readFacts(door, answer));
+  });
+}
+
+type Admitted = { person: string; ask: Ask };
+
+function admit(door: PeopleDoor, { digest, person, choice }: Answer, facts: Facts): Admitted {
+  const { row, ask, isOpen, hasVoted } = facts;
+  const no = mayVote({
+    isOpen,
+    ask: ask === undefined ? undefined : { digest: ask.digest, expiresAtMs: ask.expires_at.getTime() },
+    digest,
+    person,
+    choice,
+    hasVoted,
+    electorate: electorateOf(door, { row, content: readContent(row) }, ask?.groups ?? []),
+    nowMs: door.clock(),
+  });
+  if (no !== null) throw new Refusal(no.code, no.message);
+  if (person === undefined || ask === undefined)
+    throw new Refusal('INTERNAL', 'expected a person and an ask');
+  return { person, ask };
+}
+
+const askSchema = z.object({
+  digest: z.string(),
+  policy_digest: z.string(),
+  groups: z.array(z.string()),
+  expires_at: z.date(),
+});
+type Ask = z.infer<typeof askSchema>;
+type Facts = { row: RequestRow; ask: Ask | undefined; isOpen: boolean; hasVoted: boolean };
+
+const foundSchema = z.object({ found: z.boolean() });
+
+async function readFacts({ database }: PeopleDoor, answer: Answer): Promise<Facts> {
+  const { requestId, revision, digest, person } = answer;
+  const row = await findRequest(database, requestId);
+  const [ask] = await database.rows(
+    askSchema,
+    `select digest, policy_digest, groups, expires_at from firebreak.ask
+     where request_id = $1 and revision = $2 order by id desc limit 1`,
+    [requestId, revision],
+  );
+  const [vote] = await database.rows(
+    foundSchema,
+    `select exists (select from firebreak.vote
+       where request_id = $1 and revision = $2 and digest = $3 and voter = $4) as found`,
+    [requestId, revision, digest, person ?? ''],
+  );
+  const isOpen = row.revision === revision && (await isStillOpen(database, row));
+  return { row, ask, isOpen, hasVoted: vote?.found === true };
+}
+
+async function isStillOpen(database: Database, { id, state }: RequestRow): Promise<boolean> {
+  if (state !== 'accepted' && state !== 'waiting') return false;
+  const [consumed] = await database.rows(
+    foundSchema,
+    'select exists (select from firebreak.consumption where effect_key = $1) as found',
+    [id],
+  );
+  return consumed?.found === false;
+}
+
+function voteOf(door: PeopleDoor, answer: Answer, { person, ask }: Admitted): Claims<'vote'> {
+  const { requestId, revision, digest, choice, reason, surface } = answer;
+  return {
+    iss: door.voteKey.issuer,
+    iat: nowS(door),
+    jti: randomUUID(),
+    requestId,
+    revision,
+    vote: choice,
+    digest,
+    voter: person,
+    policyDigest: ask.policy_digest,
+    notAfter: Math.floor(ask.expires_at.getTime() / 1_000),
+    nonce: door.random(NONCE_BYTES).toString('base64url'),
+    via: 'slack',
+    surface,
+    ...(reason === undefined ? {} : { reason }),
+  };
+}
+
+const castSchema = z.object({ cast: z.boolean() });
+
+async function store(
+  tx: Database,
+  vote: { statement: string; entry: string; row: RequestRow },
+): Promise<void> {
+  const [stored] = await tx.rows(castSchema, 'select firebreak.cast_vote($1, $2) as cast', [
+    vote.statement,
+    vote.entry,
+  ]);
+  if (stored?.cast !== true) {
+    throw new Refusal('ALREADY_VOTED', 'your vote on this request already counted');
+  }
+  // Casting took the authority row, which every ending and every consumption takes too: what is read now stays.
+  if (!(await isStillOpen(tx, await findRequest(tx, vote.row.id)))) {
+    throw new Refusal('REQUEST_CLOSED', 'request takes no votes any more');
+  }
+}
+
+/** A no of ours leaves an entry; trouble below it does not, because the same answer may still count. */
+async function recordingRefusals<T>(door: PeopleDoor, answer: Answer, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const code = codeOf(error);
+    if (refusals[code].status < 500 && code !== 'UNKNOWN_REQUEST') await recordRefusal(door, answer, code);
+    throw error;
+  }
+}
+
+async function recordRefusal(door: PeopleDoor, answer: Answer, code: string): Promise<void> {
+  try {
+    const row = await findRequest(door.database, answer.requestId);
+    const entry = await door.writeEntry(entryOf(row, answer, { kind: 'vote-refused', code }));
+    await door.database.run('select firebreak.append_entry($1)', [entry]);
+  } catch (error) {
+    // The refusal stands and is told; only its trace is missing, and the log says so.
+    door.log.error({ err: error, requestId: answer.requestId, code }, 'refused vote has no entry');
+  }
+}
+
+function entryOf(
+  row: RequestRow,
+  { requestId, revision, digest, person, choice, surface }: Answer,
+  facts: Pick<EntryFacts, 'kind' | 'votes' | 'code'>,
+): EntryFacts {
+  const voter = person ?? `slack:${surface.team}/${surface.user}`;
+  return {
+    actor: voter,
+    voter,
+    subject: row.agent,
+    session: row.session_id,
+    tenant: row.tenant,
+    environment: row.environment,
+    action: row.action,
+    resource: row.resource,
+    requestId,
+    revision,
+    requestDigest: row.request_digest,
+    digest,
+    decision: choice,
+    traceId: row.trace_id,
+    ...facts,
+  };
+}

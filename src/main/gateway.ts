@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto';
+import { dirname } from 'node:path';
+import { loadDefinitions } from '../action/load.ts';
+import { loadActionManifests } from '../action/manifest.ts';
+import { forgetExpiredProofs } from '../database/proofs.ts';
+import { checkActions } from '../doors/agents/check-actions.ts';
+import { startOutbox } from '../doors/agents/outbox.ts';
+import { createAgentsServer } from '../doors/agents/server.ts';
+import { createStarter } from '../doors/agents/start-workflows.ts';
+import { Watchers } from '../doors/agents/watchers.ts';
+import { connectTemporal } from '../temporal/client.ts';
+import { readSymmetricKey } from '../temporal/converter.ts';
+import { runDomain } from './process.ts';
+
+const FORGET_PERIOD_MS = 60_000;
+
+await runDomain('gateway', async (own) => {
+  const { database, environment, keys, log, settings } = own;
+  const nowS = Math.floor(own.clock() / 1_000);
+  const definitions = await loadDefinitions(settings.actions, dirname(environment.FIREBREAK_CONFIG));
+  const manifests = await loadActionManifests(environment.FIREBREAK_ACTION_MANIFEST, { keys, nowS });
+  checkActions(definitions, manifests);
+
+  const codecKeyFile = own.keyFile('codec.key');
+  const connect = async () => createStarter(await connectTemporal({ variables: process.env, codecKeyFile }));
+  const outbox = startOutbox({ database, connect, log });
+  const watchers = new Watchers();
+  await database.listen(['firebreak_outbox_gateway', 'firebreak_request'], (channel, payload) =>
+    channel === 'firebreak_request' ? watchers.ring(payload) : outbox.ring(),
+  );
+
+  const server = createAgentsServer({
+    ...own,
+    origin: settings.deployment.origin,
+    definitions,
+    manifests,
+    watchers,
+    resultKey: await readSymmetricKey(own.keyFile('result.key')),
+    random: randomBytes,
+    missing: async () => [
+      ...((await isThere(database.run('select'))) ? [] : ['database']),
+      ...((await outbox.isReachable()) ? [] : ['temporal']),
+    ],
+  });
+  const { hostname, port } = new URL(own.addresses.gateway);
+  await server.listen({ host: hostname, port: Number(port) });
+  const forget = () =>
+    void forgetExpiredProofs(database).catch((err: unknown) => log.warn({ err }, 'proofs'));
+  const forgetting = setInterval(forget, FORGET_PERIOD_MS);
+  return [outbox, server, { close: async () => clearInterval(forgetting) }];
+});
+
+async function isThere(answer: Promise<void>): Promise<boolean> {
+  return await answer.then(
+    () => true,
+    () => false,
+  );
+}

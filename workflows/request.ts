@@ -1,0 +1,118 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  condition,
+  defineSignal,
+  proxyActivities,
+  proxyLocalActivities,
+  setHandler,
+  sleep,
+} from '@temporalio/workflow';
+import type { PerformActivities } from '../activities/perform.ts';
+import type { PlannerActivities } from '../activities/plan.ts';
+import type { RequestReference, Steps, Verdict } from '../activities/steps.ts';
+import { mayTryAgain } from '../src/refusal.ts';
+import { executorQueue, PLANNER_QUEUE } from '../src/temporal/queues.ts';
+import { Doorbell } from './doorbell.ts';
+
+/**
+ * The life of one request, in order: decide, plan, decide, ask people, wait, perform, record.
+ * Nothing in here is an authority: signals only say *look*, and every answer that matters is read from signed
+ * objects in the store, by whoever uses power.
+ */
+export const look = defineSignal('look');
+
+/** How often an unconsumed attempt may be repeated. */
+const ATTEMPTS_MAX = 3;
+/** How often a plan may change under people's eyes before the request gives up. */
+const ROUNDS_MAX = 5;
+const ATTEMPT_PAUSE_MS = 2_000;
+
+/** Plain calls of the orchestrator: local, because a normal activity costs two more hops. */
+const steps = proxyLocalActivities<Steps>({
+  startToCloseTimeout: '30 seconds',
+  retry: { initialInterval: '200 milliseconds', maximumInterval: '30 seconds', maximumAttempts: 1_000 },
+});
+const planner = proxyActivities<PlannerActivities>({
+  taskQueue: PLANNER_QUEUE,
+  startToCloseTimeout: '90 seconds',
+  retry: { initialInterval: '1 second', maximumInterval: '30 seconds', maximumAttempts: 200 },
+});
+
+export async function request(reference: RequestReference): Promise<Verdict> {
+  // Before any await: a click may be here already.
+  const bell = new Doorbell();
+  setHandler(look, () => bell.ring());
+
+  const verdict = await decideToPerform(reference, bell);
+  await steps.end({ ...reference, ...verdict });
+  return verdict;
+}
+
+async function decideToPerform(reference: RequestReference, bell: Doorbell): Promise<Verdict> {
+  const first = await steps.decide({ ...reference, stage: 'submit' });
+  if (first.verdict !== null) return first.verdict;
+  for (let round = 1; round <= ROUNDS_MAX; round += 1) {
+    const verdict = await planAskPerform(reference, bell);
+    if (verdict !== 'plan-changed') return verdict;
+  }
+  return { state: 'failed', code: 'PLAN_CHANGED' };
+}
+
+async function planAskPerform(
+  reference: RequestReference,
+  bell: Doorbell,
+): Promise<Verdict | 'plan-changed'> {
+  const planned = await planner.plan(reference);
+  if (planned.code !== null) return { state: 'failed', code: planned.code };
+  const decided = await steps.decide({ ...reference, stage: 'plan' });
+  if (decided.verdict !== null) return decided.verdict;
+  if (decided.decision === 'requestable') {
+    const verdict = await waitForPeople(reference, bell);
+    if (verdict !== null) return verdict;
+  }
+  return await perform(reference, planned.executor);
+}
+
+/** @returns null once approved. Deny and expiry win ties, because the store is asked and not the signal. */
+async function waitForPeople(reference: RequestReference, bell: Doorbell): Promise<Verdict | null> {
+  const asked = await steps.ask(reference);
+  if (asked.verdict !== null) return asked.verdict;
+  for (;;) {
+    await condition(() => bell.heard(), Math.max(1, asked.expiresAtMs - Date.now()));
+    const seen = await steps.look({ ...reference, digest: asked.digest });
+    if (seen.kind === 'approved') return null;
+    if (seen.kind === 'ended') return seen.verdict;
+  }
+}
+
+/** One activity holds mint, consume, trade and act; what happened is asked of the gate, never of its result. */
+async function perform(reference: RequestReference, family: string): Promise<Verdict | 'plan-changed'> {
+  const executor = proxyActivities<PerformActivities>({
+    taskQueue: executorQueue(family),
+    startToCloseTimeout: '5 minutes',
+    scheduleToStartTimeout: '1 hour',
+    retry: { maximumAttempts: 1 },
+  });
+  let code = 'UNAVAILABLE';
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
+    code = await codeOf(async () => await executor.perform(reference));
+    const settled = await steps.settle(reference);
+    if (settled.verdict !== null) return settled.verdict;
+    if (code === 'PLAN_CHANGED') return 'plan-changed';
+    if (!mayTryAgain(code)) return { state: 'failed', code };
+    if (attempt < ATTEMPTS_MAX) await sleep(ATTEMPT_PAUSE_MS * attempt);
+  }
+  return { state: 'failed', code };
+}
+
+/** The code that an attempt failed with: good enough to stop or to try again, never to believe in an effect. */
+async function codeOf(attempt: () => Promise<unknown>): Promise<string> {
+  try {
+    await attempt();
+    return 'UNAVAILABLE';
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error;
+    return error.cause instanceof ApplicationFailure ? (error.cause.type ?? 'INTERNAL') : 'UNAVAILABLE';
+  }
+}

@@ -194,6 +194,7 @@ const entry = z.strictObject({
   requestDigest: hash.optional(),
   digest: hash.optional(),
   planHash: hash.optional(),
+  stage: identifier.optional(),
   decision: identifier.optional(),
   effectClass: z.enum(effectClasses).optional(),
   quorum: z.int().min(0).optional(),

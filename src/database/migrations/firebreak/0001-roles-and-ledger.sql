@@ -36,6 +36,8 @@ insert into firebreak.entry_kind (author, kind) values
 
 create table firebreak.entry (
   id uuid primary key,
+  -- The order of appending. A clock may go back; a sequence never puts an effect before its cause.
+  number bigint generated always as identity,
   author text not null,
   kind text not null,
   request_id text,
@@ -46,7 +48,7 @@ create table firebreak.entry (
   leaf_index bigint unique,
   foreign key (author, kind) references firebreak.entry_kind (author, kind)
 );
-create index entry_unsequenced on firebreak.entry (recorded_at, id) where leaf_index is null;
+create index entry_unsequenced on firebreak.entry (number) where leaf_index is null;
 create index entry_of_request on firebreak.entry (request_id) where request_id is not null;
 
 create function firebreak.claims_of(jws text) returns jsonb
@@ -79,6 +81,10 @@ begin
   if octet_length(entry_jws) > 65000 then
     raise exception using errcode = 'FB413', message = 'TOO_LARGE', detail = 'entry is over 65000 bytes';
   end if;
+  -- Its signature is checked by whoever verifies the log; what has not even the form would only break the log.
+  if entry_jws !~ '^[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]+$' then
+    raise exception using errcode = 'FB400', message = 'INVALID_INPUT', detail = 'entry is no compact JWS';
+  end if;
   insert into firebreak.entry (id, author, kind, request_id, jws, appended_by)
     values ((claims->>'id')::uuid, own, claims->>'kind', claims->>'requestId', entry_jws, session_user);
   perform pg_notify('firebreak_entry', '');
@@ -100,13 +106,14 @@ create table firebreak.checkpoint (
   signed_at timestamptz not null default clock_timestamp()
 );
 insert into firebreak.ledger_state (size, root, range) values
-  (0, decode('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'hex'), '[]');
+  (0, decode('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'hex'), '{"size":0,"hashes":[]}');
 
 -- The sequencer's lease is the row lock: two sequencers take turns, neither can skip or repeat an index.
 create function firebreak.ledger_lock() returns firebreak.ledger_state
 language sql security definer set search_path = pg_catalog as $$
   select * from firebreak.ledger_state for update
 $$;
+-- No ids only once, for the checkpoint of the empty tree: sizes of checkpoints are unique.
 create function firebreak.ledger_commit(ids uuid[], old_size bigint, new_root bytea, new_range jsonb, new_note text)
 returns void language plpgsql security definer set search_path = pg_catalog as $$
 declare new_size bigint := old_size + coalesce(array_length(ids, 1), 0); placed bigint;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { effectClasses } from '../action/define.ts';
 import type { ActionManifest } from '../action/manifest.ts';
-import type { RequestContent } from '../action/request.ts';
+import { type RequestContent, targetNameOf } from '../action/request.ts';
 import { Refusal } from '../refusal.ts';
 import type { Settings, Target, Workload } from '../settings.ts';
 
@@ -51,26 +51,25 @@ export const policyFactsSchema = z
   });
 export type PolicyFacts = z.infer<typeof policyFactsSchema>;
 
-export type Asked = {
-  content: RequestContent;
-  /** Of the session: the request's row at the broker, the capability's `client_id` at the gate. */
-  agent: string;
-  /** The target that the request's row names. */
-  target: string;
-  purpose: string;
+export type PolicyQuestion = {
   stage: PolicyStage;
+  content: RequestContent;
+  /** Of the request's row, which is the session's agent and the capability's `client_id`. */
+  agent: string;
+  /** What the session is for. */
+  purpose: string;
   counts: Record<string, number> | null;
+  manifest: ActionManifest;
+  settings: Pick<Settings, 'workloads' | 'targets'>;
 };
 
-type Known = { settings: Pick<Settings, 'workloads' | 'targets'>; manifest: ActionManifest };
-
 /** Throws POLICY_ERROR where a fact is missing or two sources differ; callers take that for a denial. */
-export function policyFactsOf(asked: Asked, { settings, manifest }: Known): PolicyFacts {
-  const { content, stage, counts, purpose } = asked;
-  checkAction(content, manifest);
-  checkActor(asked);
-  const workload = workloadOf(asked, settings.workloads);
-  const target = targetOf(asked, settings.targets, manifest);
+export function policyFactsOf(question: PolicyQuestion): PolicyFacts {
+  const { content, stage, counts, purpose, manifest } = question;
+  checkAction(question);
+  checkActor(question);
+  const workload = workloadOf(question);
+  const { name, kind, tenant, environment, sensitivity } = targetOf(question);
   return {
     stage,
     requestId: content.requestId,
@@ -89,13 +88,13 @@ export function policyFactsOf(asked: Asked, { settings, manifest }: Known): Poli
       effectClass: manifest.effectClass,
       overshootCount: manifest.overshoot.length,
     },
-    target,
+    target: { name, kind, tenant, environment, sensitivity },
     resource: content.resource,
     counts,
   };
 }
 
-function checkAction(content: RequestContent, manifest: ActionManifest): void {
+function checkAction({ content, manifest }: PolicyQuestion): void {
   if (manifest.name !== content.action || manifest.schemaVersion !== content.schemaVersion) {
     throw differs(
       `action ${manifest.name} version ${manifest.schemaVersion}`,
@@ -105,14 +104,14 @@ function checkAction(content: RequestContent, manifest: ActionManifest): void {
 }
 
 /** The row's agent is a derived column: what the digest covers must name the same one. */
-function checkActor({ content, agent }: Asked): void {
+function checkActor({ content, agent }: PolicyQuestion): void {
   const actor = content.act?.sub ?? content.sub;
   if (actor !== `agent:${agent}`) throw differs(`a request of agent:${agent}`, actor);
 }
 
 /** An agent may have several workloads in one place; the riskiest that has this purpose is taken. */
-function workloadOf({ content, agent, purpose }: Asked, workloads: readonly Workload[]): Workload {
-  const [riskiest] = workloads
+function workloadOf({ content, agent, purpose, settings }: PolicyQuestion): Workload {
+  const [riskiest] = settings.workloads
     .filter((workload) => workload.agent === agent && workload.purposes.includes(purpose))
     .toSorted((one, other) => risks.indexOf(other.risk) - risks.indexOf(one.risk));
   if (riskiest === undefined) throw differs(`a workload of agent ${agent} with purpose ${purpose}`, 'none');
@@ -125,15 +124,10 @@ function workloadOf({ content, agent, purpose }: Asked, workloads: readonly Work
   return riskiest;
 }
 
-/** Gate and broker run no action's code: a resource is `TARGET/THING`, and its first part must be the row's target. */
-function targetOf(
-  { content, target: name }: Asked,
-  targets: readonly Target[],
-  manifest: ActionManifest,
-): Target {
-  const [first = ''] = content.resource.split('/', 1);
-  if (first !== name) throw differs(`a resource of target ${name}`, `one of ${first}`);
-  const target = targets.find((candidate) => candidate.name === name);
+/** Where a target stands is for policy to judge; that it is one of the action's kind is a fact. */
+function targetOf({ content, settings, manifest }: PolicyQuestion): Target {
+  const name = targetNameOf(content);
+  const target = settings.targets.find((candidate) => candidate.name === name);
   if (target === undefined) throw differs(`a configured target ${name}`, 'none');
   const kind: string = manifest.targetKind;
   if (target.kind !== kind) {

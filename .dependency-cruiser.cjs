@@ -14,7 +14,7 @@ const mayImport = {
   'src/ledger': ['src/action', 'src/identity', 'src/quorum', 'src/database', 'src/call'],
   'src/call': ['src/action', 'src/identity'],
   'src/database': ['src/action', 'src/identity'],
-  'src/temporal': ['src/action', 'src/quorum', 'workflows'],
+  'src/temporal': ['src/identity', 'workflows'],
   'src/doors': [
     'src/action',
     'src/call',

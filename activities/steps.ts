@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { parseContent } from '../src/action/request.ts';
 import type { Caller } from '../src/call/call.ts';
 import type { Database } from '../src/database/pool.ts';
+import { requestFacts } from '../src/database/request-facts.ts';
 import { findRequest, type RequestState } from '../src/database/requests.ts';
 import type { TrustedKeys } from '../src/identity/manifest.ts';
 import { verify } from '../src/identity/verify.ts';
@@ -83,22 +85,13 @@ export function createSteps(own: Collaborators): Steps {
           return { verdict: { state: 'indeterminate', code: 'RECEIPT_EXPIRED' } };
       }
     },
-    async end({ requestId, revision, ...verdict }) {
+    async end({ requestId, revision: _revision, ...verdict }) {
       const row = await findRequest(own.database, requestId);
       const entry = await own.writeEntry({
         kind: 'ended',
-        subject: row.agent,
-        session: row.session_id,
-        tenant: row.tenant,
-        environment: row.environment,
-        action: row.action,
-        resource: row.resource,
-        requestId,
-        revision,
-        requestDigest: row.request_digest,
+        ...requestFacts(row),
         outcome: verdict.state,
         ...(verdict.code === null ? {} : { code: verdict.code }),
-        traceId: row.trace_id,
       });
       await own.database.run('select firebreak.set_request_state($1, $2, $3, $4)', [
         requestId,
@@ -134,6 +127,7 @@ async function lookAtVotes(own: Collaborators, step: RequestReference & { digest
     'select statement from firebreak.vote where request_id = $1 and revision = $2 and digest = $3 order by id',
     values,
   );
+  const content = parseContent(row.content);
   const nowS = Math.floor(own.clock() / 1_000);
   const votes = await Promise.all(
     rows.map(async ({ statement }) => await verify('vote', statement, { keys: own.keys, nowS })),
@@ -141,7 +135,7 @@ async function lookAtVotes(own: Collaborators, step: RequestReference & { digest
   const counted = tally({
     votes,
     settings: own.settings,
-    request: { ...step, agent: row.agent },
+    request: { ...step, agent: row.agent, sub: content.sub, act: content.act },
     quorum: ask.quorum,
     groups: ask.groups,
     policyDigest: ask.policy_digest,

@@ -24,6 +24,9 @@ export const look = defineSignal('look');
 
 /** How often an unconsumed attempt may be repeated. */
 const ATTEMPTS_MAX = 3;
+/** How often a part that is away is waited for; the approval's own expiry ends it long before. */
+const WAITS_MAX = 500;
+const WAIT_MAX_MS = 30_000;
 /** How often a plan may change under people's eyes before the request gives up. */
 const ROUNDS_MAX = 5;
 const ATTEMPT_PAUSE_MS = 2_000;
@@ -91,19 +94,27 @@ async function perform(reference: RequestReference, family: string): Promise<Ver
   const executor = proxyActivities<PerformActivities>({
     taskQueue: executorQueue(family),
     startToCloseTimeout: '5 minutes',
+    heartbeatTimeout: '10 seconds',
     scheduleToStartTimeout: '1 hour',
     retry: { maximumAttempts: 1 },
   });
-  let code = 'UNAVAILABLE';
-  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
-    code = await codeOf(async () => await executor.perform(reference));
+  let attempts = 0;
+  for (let waits = 1; ; waits += 1) {
+    const code = await codeOf(async () => await executor.perform(reference));
     const settled = await steps.settle(reference);
     if (settled.verdict !== null) return settled.verdict;
     if (code === 'PLAN_CHANGED') return 'plan-changed';
-    if (!mayTryAgain(code)) return { state: 'failed', code };
-    if (attempt < ATTEMPTS_MAX) await sleep(ATTEMPT_PAUSE_MS * attempt);
+    if (code === 'APPROVAL_EXPIRED') return { state: 'expired', code };
+    // What is away has not been tried.
+    if (!isAway(code)) attempts += 1;
+    if (!mayTryAgain(code) || attempts === ATTEMPTS_MAX || waits === WAITS_MAX)
+      return { state: 'failed', code };
+    await sleep(Math.min(ATTEMPT_PAUSE_MS * waits, WAIT_MAX_MS));
   }
-  return { state: 'failed', code };
+}
+
+function isAway(code: string): boolean {
+  return code === 'UNAVAILABLE' || code === 'TARGET_UNREACHABLE';
 }
 
 /** The code that an attempt failed with: good enough to stop or to try again, never to believe in an effect. */

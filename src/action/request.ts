@@ -36,3 +36,8 @@ export function parseContent(text: string): RequestContent {
   if (canonicalText(content) !== text) throw new TypeError('expected the RFC 8785 text of a request');
   return content;
 }
+
+/** The configured target that a resource lies in: `shop` of `shop/public.orders`. */
+export function targetNameOf({ resource }: Pick<RequestContent, 'resource'>): string {
+  return resource.split('/', 1)[0] ?? resource;
+}

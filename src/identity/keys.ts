@@ -79,6 +79,11 @@ export async function createPossessionKey(): Promise<{ privateJwk: JWK; publicJw
   return { privateJwk, publicJwk, jkt: await calculateJwkThumbprint(publicJwk) };
 }
 
+/** RFC 7638 thumbprint: what `cnf.jkt` holds. */
+export async function jktOf(jwk: PublicJwk): Promise<string> {
+  return await calculateJwkThumbprint(jwk);
+}
+
 export async function importPublic(jwk: PublicJwk): Promise<CryptoKey> {
   return asCryptoKey(await importJWK({ ...jwk, alg: 'ES256' }, 'ES256'));
 }

@@ -24,6 +24,8 @@ type Expectation = {
   audience?: string;
   /** The code of every failure; INVALID_TOKEN unless the caller's readers know a better one. */
   code?: RefusalCode;
+  /** The code of a token that was good and is over, where its readers act on that. */
+  expiredCode?: RefusalCode;
 };
 
 /** Signs claims as RFC 8785 text, so that one statement has one spelling. */
@@ -48,7 +50,7 @@ export async function verify<K extends Kind>(
   const members = z.record(z.string(), z.unknown()).parse(claims);
   checkIssuer(members, key.issuer, code);
   checkAudience(members, expected.audience, code);
-  checkTimes(kind, members, expected.nowS, code);
+  checkTimes(kind, members, { nowS: expected.nowS, code, expiredCode: expected.expiredCode ?? code });
   return claims;
 }
 
@@ -95,7 +97,9 @@ function checkAudience({ aud }: Members, audience: string | undefined, code: Ref
   if (aud !== audience) throw new Refusal(code, `expected aud ${audience ?? 'absent'}, got ${String(aud)}`);
 }
 
-function checkTimes(kind: Kind, { iat, nbf, exp }: Members, nowS: number, code: RefusalCode): void {
+type Times = { nowS: number; code: RefusalCode; expiredCode: RefusalCode };
+
+function checkTimes(kind: Kind, { iat, nbf, exp }: Members, { nowS, code, expiredCode }: Times): void {
   if (typeof iat === 'number' && iat > nowS + CLOCK_SKEW_S) {
     throw new Refusal(code, 'token was issued in the future');
   }
@@ -107,5 +111,5 @@ function checkTimes(kind: Kind, { iat, nbf, exp }: Members, nowS: number, code: 
   if (typeof exp !== 'number' || typeof iat !== 'number') throw new Refusal(code, 'expected iat and exp');
   if (exp - iat > lifetimeMaxS) throw new Refusal(code, 'token lives longer than its kind may');
   // No skew here: what has expired has expired, and lifetimes are long enough for honest clocks.
-  if (exp <= nowS) throw new Refusal(code, 'token has expired');
+  if (exp <= nowS) throw new Refusal(expiredCode, 'token has expired');
 }

@@ -39,6 +39,8 @@ const schema = z.object({
   /** The pinned hash of the offline roots. */
   FIREBREAK_ROOTS: z.string().length(43),
   FIREBREAK_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  /** Tests let a process die at a named point; see `src/crash-point.ts`. */
+  FIREBREAK_CRASH_FILE: z.string().min(1).optional(),
   SLACK_BOT_TOKEN: secret.optional(),
   SLACK_SIGNING_SECRET: secret.optional(),
   SLACK_API_URL: z.url().optional(),
@@ -77,6 +79,11 @@ export function databaseVariable(domain: Domain): string {
 /** The variable that holds a target's login, in planner and executor alone, each with its own value. */
 export function targetVariable(target: string): string {
   return `FIREBREAK_TARGET_URL_${target.toUpperCase().replaceAll('-', '_')}`;
+}
+
+export function hasTargetUrl(target: string, variables: NodeJS.ProcessEnv): boolean {
+  const name = targetVariable(target);
+  return variables[name] !== undefined || variables[`${name}_FILE`] !== undefined;
 }
 
 export function readTargetUrl(target: string, variables: NodeJS.ProcessEnv): Secret {

@@ -2,17 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
 import { loadDefinitions } from '../action/load.ts';
 import { loadActionManifests } from '../action/manifest.ts';
-import { forgetExpiredProofs } from '../database/proofs.ts';
+import { createCrash } from '../crash-point.ts';
 import { checkActions } from '../doors/agents/check-actions.ts';
 import { startOutbox } from '../doors/agents/outbox.ts';
 import { createAgentsServer } from '../doors/agents/server.ts';
 import { createStarter } from '../doors/agents/start-workflows.ts';
 import { Watchers } from '../doors/agents/watchers.ts';
+import { readSymmetricKey } from '../identity/symmetric-key.ts';
 import { connectTemporal } from '../temporal/client.ts';
-import { readSymmetricKey } from '../temporal/converter.ts';
-import { runDomain } from './process.ts';
-
-const FORGET_PERIOD_MS = 60_000;
+import { listenAt, runDomain, sweepSeen } from './process.ts';
 
 await runDomain('gateway', async (own) => {
   const { database, environment, keys, log, settings } = own;
@@ -23,7 +21,8 @@ await runDomain('gateway', async (own) => {
 
   const codecKeyFile = own.keyFile('codec.key');
   const connect = async () => createStarter(await connectTemporal({ variables: process.env, codecKeyFile }));
-  const outbox = startOutbox({ database, connect, log });
+  const crash = createCrash(environment.FIREBREAK_CRASH_FILE);
+  const outbox = startOutbox({ database, connect, log, crash });
   const watchers = new Watchers();
   await database.listen(['firebreak_outbox_gateway', 'firebreak_request'], (channel, payload) =>
     channel === 'firebreak_request' ? watchers.ring(payload) : outbox.ring(),
@@ -42,12 +41,8 @@ await runDomain('gateway', async (own) => {
       ...((await outbox.isReachable()) ? [] : ['temporal']),
     ],
   });
-  const { hostname, port } = new URL(own.addresses.gateway);
-  await server.listen({ host: hostname, port: Number(port) });
-  const forget = () =>
-    void forgetExpiredProofs(database).catch((err: unknown) => log.warn({ err }, 'proofs'));
-  const forgetting = setInterval(forget, FORGET_PERIOD_MS);
-  return [outbox, server, { close: async () => clearInterval(forgetting) }];
+  await listenAt(server, own.addresses.gateway);
+  return [outbox, server, sweepSeen(database, log)];
 });
 
 async function isThere(answer: Promise<void>): Promise<boolean> {

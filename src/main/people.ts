@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { loadActionManifests } from '../action/manifest.ts';
 import { createServer } from '../call/serve.ts';
-import { forgetExpiredProofs } from '../database/proofs.ts';
 import { ask } from '../doors/people/ask.ts';
 import type { PeopleDoor } from '../doors/people/door.ts';
 import { startPoster } from '../doors/people/poster.ts';
@@ -14,9 +13,7 @@ import { registerSlackRoute } from '../doors/people/slack-route.ts';
 import { Refusal } from '../refusal.ts';
 import { connectTemporal } from '../temporal/client.ts';
 import type { Secret } from './environment.ts';
-import { runDomain } from './process.ts';
-
-const FORGET_PERIOD_MS = 60_000;
+import { listenAt, runDomain, sweepSeen } from './process.ts';
 
 await runDomain('people', async (own) => {
   const { database, environment, keys, log, settings } = own;
@@ -41,12 +38,8 @@ await runDomain('people', async (own) => {
   const app = createSlackApp({ door, slack }, token);
   registerSlackRoute(server, { door, app, signingSecret });
   registerReadiness(server, { database, slack: poster, temporal: ring, mode: settings.deployment.mode });
-  const { hostname, port } = new URL(address);
-  await server.listen({ host: hostname, port: Number(port) });
-  const forget = () =>
-    void forgetExpiredProofs(database).catch((err: unknown) => log.warn({ err }, 'signatures'));
-  const forgetting = setInterval(forget, FORGET_PERIOD_MS);
-  return [ring, poster, app, server, { close: async () => clearInterval(forgetting) }];
+  await listenAt(server, address);
+  return [ring, poster, app, server, sweepSeen(database, log)];
 });
 
 function required(secret: Secret | undefined, name: string): Secret {

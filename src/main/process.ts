@@ -1,15 +1,25 @@
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import type { FastifyInstance } from 'fastify';
 import type { Addresses, Caller } from '../call/call.ts';
 import { createCaller } from '../call/call.ts';
 import { type DatabasePool, openDatabase } from '../database/pool.ts';
+import { forgetExpiredProofs } from '../database/proofs.ts';
 import type { Domain } from '../domains.ts';
 import type { Kind } from '../identity/claims.ts';
 import { loadSigningKey, type SigningKey } from '../identity/keys.ts';
 import { loadManifest, type TrustedKeys } from '../identity/manifest.ts';
+import { readSymmetricKey } from '../identity/symmetric-key.ts';
 import { createEntryWriter, type EntryWriter } from '../ledger/entry.ts';
 import { createLog, type Log } from '../log.ts';
+import { Refusal } from '../refusal.ts';
 import { readSettings, type Settings } from '../settings.ts';
-import { type Environment, readEnvironment } from './environment.ts';
+import {
+  type Environment,
+  hasTargetUrl,
+  readEnvironment,
+  readTargetUrl,
+  type Secret,
+} from './environment.ts';
 
 /** What every domain's process has: its own keys, login, voice and log, and nothing of another one's. */
 export type DomainProcess = {
@@ -96,4 +106,66 @@ function closeAtSignal(parts: Part[], log: Log): void {
   process.on('SIGTERM', () => void close());
   // A supervisor that is gone can no longer stop us: stop by ourselves.
   process.on('disconnect', () => void close());
+}
+
+/** Listens at a domain's own configured address. */
+export async function listenAt(server: FastifyInstance, address: string): Promise<void> {
+  const { hostname, port } = new URL(address);
+  await server.listen({ host: hostname, port: Number(port) });
+}
+
+const FORGET_PERIOD_MS = 60_000;
+
+/** Forgets proofs and signatures that could not be replayed any more. */
+export function sweepSeen(database: DatabasePool, log: Log): Part {
+  const forget = () =>
+    void forgetExpiredProofs(database).catch((err: unknown) => log.warn({ err }, 'proofs'));
+  const forgetting = setInterval(forget, FORGET_PERIOD_MS);
+  return { close: async () => clearInterval(forgetting) };
+}
+
+/** A worker that ended by itself is a domain that does not work: whoever supervises starts it again. */
+export function dieOf(log: Log): (error: unknown) => void {
+  return (error) => {
+    log.fatal({ err: error }, 'worker ended by itself');
+    process.exit(1);
+  };
+}
+
+/** This domain's halves of the targets' power, read once at start. */
+export async function targetKeys(
+  own: Pick<DomainProcess, 'keyFile'>,
+  targets: Settings['targets'],
+): Promise<(target: string) => Uint8Array> {
+  const found = new Map<string, Uint8Array>();
+  for (const { name } of targets) found.set(name, await readSymmetricKey(own.keyFile(`target-${name}.key`)));
+  return (target) => {
+    const key = found.get(target);
+    if (key === undefined) throw new Refusal('NOT_PERMITTED', `no power over target ${target} is held here`);
+    return key;
+  };
+}
+
+/** This domain's own login at each target; a target without one is refused when it is asked for. */
+export function targetUrls(
+  targets: Settings['targets'],
+  variables: NodeJS.ProcessEnv,
+): (target: string) => string {
+  const urls = new Map<string, Secret>();
+  for (const { name } of targets) {
+    if (hasTargetUrl(name, variables)) urls.set(name, readTargetUrl(name, variables));
+  }
+  return (target) => {
+    const url = urls.get(target);
+    if (url === undefined) throw new Refusal('NOT_PERMITTED', `no login at target ${target} is held here`);
+    return url.reveal();
+  };
+}
+
+/** Relative to the settings file. */
+export function policyDirectory({
+  environment,
+  settings,
+}: Pick<DomainProcess, 'environment' | 'settings'>): string {
+  return resolve(dirname(environment.FIREBREAK_CONFIG), settings.policies.directory);
 }

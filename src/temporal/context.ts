@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { WorkflowClientInterceptor } from '@temporalio/client';
 import { defaultPayloadConverter, type Headers } from '@temporalio/common';
-import type { ActivityInterceptorsFactory } from '@temporalio/worker';
+import type { ActivityInboundCallsInterceptor, ActivityInterceptorsFactory } from '@temporalio/worker';
 import { CONTEXT_HEADER } from './header.ts';
 
 /**
@@ -25,17 +25,28 @@ export const clientInterceptor: WorkflowClientInterceptor = {
   signal: async (input, next) => await next({ ...input, headers: put(input.headers) }),
 };
 
-export const activityInterceptors: ActivityInterceptorsFactory = () => ({
+/** Well inside every heartbeat timeout of ours: a worker that was killed is missed after seconds. */
+const HEARTBEAT_PERIOD_MS = 1_000;
+
+export const activityInterceptors: ActivityInterceptorsFactory = (context) => ({
   inbound: {
     async execute(input, next) {
-      const payload = input.headers[CONTEXT_HEADER];
-      const envelope: unknown =
-        payload === undefined ? undefined : defaultPayloadConverter.fromPayload(payload);
-      if (typeof envelope !== 'string') return await next(input);
-      return await current.run(envelope, async () => await next(input));
+      const beating = setInterval(() => context.heartbeat(), HEARTBEAT_PERIOD_MS);
+      try {
+        return await executeInContext(input, next);
+      } finally {
+        clearInterval(beating);
+      }
     },
   },
 });
+
+const executeInContext: NonNullable<ActivityInboundCallsInterceptor['execute']> = async (input, next) => {
+  const payload = input.headers[CONTEXT_HEADER];
+  const envelope: unknown = payload === undefined ? undefined : defaultPayloadConverter.fromPayload(payload);
+  if (typeof envelope !== 'string') return await next(input);
+  return await current.run(envelope, async () => await next(input));
+};
 
 function put(headers: Headers): Headers {
   const envelope = current.getStore();

@@ -29,8 +29,7 @@ type Options = {
 };
 
 export async function runWorker(options: Options): Promise<RunningWorker> {
-  // Signals are the process's own business: parts are closed in order there.
-  Runtime.install({ shutdownSignals: [], telemetryOptions: { logging: { filter: 'ERROR', forward: {} } } });
+  installRuntime();
   const { connectionOptions, namespace } = temporalConnectConfig(options.variables);
   const connection = await connect(connectionOptions);
   const worker = await Worker.create({
@@ -59,6 +58,15 @@ export async function runWorker(options: Options): Promise<RunningWorker> {
       await connection.close();
     },
   };
+}
+
+let installed = false;
+
+/** Once a process. Signals are the process's own business: parts are closed in order there. */
+function installRuntime(): void {
+  if (installed) return;
+  installed = true;
+  Runtime.install({ shutdownSignals: [], telemetryOptions: { logging: { filter: 'ERROR', forward: {} } } });
 }
 
 async function connect(options: Parameters<typeof NativeConnection.connect>[0]): Promise<NativeConnection> {

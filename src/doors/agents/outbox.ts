@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Crash } from '../../crash-point.ts';
 import type { Database } from '../../database/pool.ts';
 import type { Log } from '../../log.ts';
 import { codeOf } from '../../refusal.ts';
@@ -31,6 +32,7 @@ type OutboxOptions = {
   /** Called until it succeeds once; afterwards the connection heals itself. */
   connect: () => Promise<Starter>;
   log: Log;
+  crash?: Crash;
 };
 
 /** Rows taken at once; they are started side by side. */
@@ -132,6 +134,7 @@ class OutboxLoop {
   /** What is wrong with one row alone leaves that row for after its lease, and delays no other (L2). */
   async #start(starter: Starter, { id, attempts, ...row }: Row): Promise<void> {
     const requestId = row.request_id;
+    this.#options.crash?.('gateway:stored');
     try {
       await starter.start({ requestId, revision: row.revision, contextEnvelope: row.context_envelope });
     } catch (error) {

@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import { digestOf } from '../action/request.ts';
+import type { RequestRow } from '../database/requests.ts';
+import type { Claims } from '../identity/claims.ts';
+import { verify } from '../identity/verify.ts';
+import type { PolicyDecision } from '../policy/decide.ts';
+import { tally } from '../quorum/tally.ts';
+import { Refusal } from '../refusal.ts';
+import type { Minter } from './mint.ts';
+import type { Subject } from './read-subject.ts';
+
+/**
+ * What people said, counted by the broker. The gate counts for itself, from what was signed; this only spares a
+ * capability that would open nothing.
+ */
+type ApprovalFacts = { row: RequestRow; subject: Subject; planHash: string; decision: PolicyDecision };
+
+const askSchema = z.object({ plan_hash: z.string(), expires_at: z.date() });
+
+/** @returns when the approval ends, Unix seconds. */
+export async function readApproval(own: Minter, facts: ApprovalFacts): Promise<{ endS: number }> {
+  const { row, planHash, decision } = facts;
+  if (decision.quorum === 0) return { endS: Math.floor(row.expires_at.getTime() / 1_000) };
+  const [ask] = await own.database.rows(
+    askSchema,
+    `select plan_hash, expires_at from firebreak.ask
+     where request_id = $1 and revision = $2 order by id desc limit 1`,
+    [row.id, row.revision],
+  );
+  if (ask === undefined) throw new Refusal('APPROVAL_MISSING', 'nobody was asked yet');
+  if (ask.plan_hash !== planHash) {
+    throw new Refusal('PLAN_CHANGED', 'what would change now is not what people were shown');
+  }
+  if (ask.expires_at.getTime() <= own.clock()) {
+    throw new Refusal('APPROVAL_EXPIRED', 'the approval has expired');
+  }
+  checkVotes(own, facts, await readVotes(own, row));
+  return { endS: Math.floor(ask.expires_at.getTime() / 1_000) };
+}
+
+const voteSchema = z.object({ statement: z.string() });
+
+async function readVotes(own: Minter, row: RequestRow): Promise<Claims<'vote'>[]> {
+  const rows = await own.database.rows(
+    voteSchema,
+    'select statement from firebreak.vote where request_id = $1 and revision = $2 order by id',
+    [row.id, row.revision],
+  );
+  const nowS = Math.floor(own.clock() / 1_000);
+  const trust = { keys: own.keys, nowS, code: 'APPROVAL_MISSING' as const };
+  return await Promise.all(rows.map(async ({ statement }) => await verify('vote', statement, trust)));
+}
+
+function checkVotes(own: Minter, facts: ApprovalFacts, votes: Claims<'vote'>[]): void {
+  const { row, subject, planHash, decision } = facts;
+  const { content, agent } = subject;
+  const counted = tally({
+    votes,
+    request: {
+      requestId: row.id,
+      revision: row.revision,
+      digest: digestOf(content, planHash),
+      agent,
+      sub: content.sub,
+      act: content.act,
+    },
+    quorum: decision.quorum,
+    groups: decision.groups,
+    policyDigest: decision.policyDigest,
+    settings: own.settings,
+    nowS: own.clock() / 1_000,
+  });
+  if (counted.kind === 'denied') throw new Refusal('DENIED', `denied by ${counted.by}`);
+  if (counted.kind === 'open') {
+    throw new Refusal('APPROVAL_MISSING', `expected ${counted.needed} votes that count, got ${counted.have}`);
+  }
+}

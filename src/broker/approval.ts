@@ -6,7 +6,7 @@ import { verify } from '../identity/verify.ts';
 import type { PolicyDecision } from '../policy/decide.ts';
 import { tally } from '../quorum/tally.ts';
 import { Refusal } from '../refusal.ts';
-import type { Minter } from './mint.ts';
+import type { Decider } from './decide.ts';
 import type { Subject } from './read-subject.ts';
 
 /**
@@ -18,7 +18,7 @@ type ApprovalFacts = { row: RequestRow; subject: Subject; planHash: string; deci
 const askSchema = z.object({ plan_hash: z.string(), expires_at: z.date() });
 
 /** @returns when the approval ends, Unix seconds. */
-export async function readApproval(own: Minter, facts: ApprovalFacts): Promise<{ endS: number }> {
+export async function readApproval(own: Decider, facts: ApprovalFacts): Promise<{ endS: number }> {
   const { row, planHash, decision } = facts;
   if (decision.quorum === 0) return { endS: Math.floor(row.expires_at.getTime() / 1_000) };
   const [ask] = await own.database.rows(
@@ -40,7 +40,7 @@ export async function readApproval(own: Minter, facts: ApprovalFacts): Promise<{
 
 const voteSchema = z.object({ statement: z.string() });
 
-async function readVotes(own: Minter, row: RequestRow): Promise<Claims<'vote'>[]> {
+async function readVotes(own: Decider, row: RequestRow): Promise<Claims<'vote'>[]> {
   const rows = await own.database.rows(
     voteSchema,
     'select statement from firebreak.vote where request_id = $1 and revision = $2 order by id',
@@ -51,7 +51,7 @@ async function readVotes(own: Minter, row: RequestRow): Promise<Claims<'vote'>[]
   return await Promise.all(rows.map(async ({ statement }) => await verify('vote', statement, trust)));
 }
 
-function checkVotes(own: Minter, facts: ApprovalFacts, votes: Claims<'vote'>[]): void {
+function checkVotes(own: Decider, facts: ApprovalFacts, votes: Claims<'vote'>[]): void {
   const { row, subject, planHash, decision } = facts;
   const { content, agent } = subject;
   const counted = tally({

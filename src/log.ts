@@ -1,9 +1,9 @@
-import { type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, pino } from 'pino';
 
 export type Log = Logger;
 
-/** One JSON line an event on standard error; tokens, keys and cookies never reach it (S12). */
-export function createLog(name: string, level: string): Log {
+/** One JSON line an event, on standard error unless told otherwise; tokens, keys and cookies never reach it (S12). */
+export function createLog(name: string, level: string, destination: DestinationStream = process.stderr): Log {
   return pino(
     {
       name,
@@ -21,6 +21,6 @@ export function createLog(name: string, level: string): Log {
         censor: '[redacted]',
       },
     },
-    process.stderr,
+    destination,
   );
 }

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { sha256Base64url } from '../canonical.ts';
 import type { Domain } from '../domains.ts';
 import type { Claims } from '../identity/claims.ts';
@@ -62,7 +62,7 @@ export function createHttpServer(log: Log, bodyMaxBytes: number = BODY_MAX_BYTES
   const loggerInstance: FastifyBaseLogger = log;
   const server = Fastify({
     loggerInstance,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyMaxBytes,
     requestIdHeader: false,
     forceCloseConnections: true,

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { type Payload, type PayloadCodec, type SerializationContext, ValueError } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 
 /**
  * AES-256-GCM over every payload. Namespace and workflow id are the additional data, so that a payload cannot be
@@ -25,7 +25,7 @@ export function createCodec(key: Uint8Array): PayloadCodec {
 function encrypt(payload: Payload, owner: string, key: Uint8Array): Payload {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(bytes.encode(owner));
-  const plain = temporal.api.common.v1.Payload.encode(payload).finish();
+  const plain = proto.temporal.api.common.v1.Payload.encode(payload).finish();
   const data = Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
   return { metadata: { encoding: bytes.encode(ENCODING), owner: bytes.encode(owner) }, data };
 }
@@ -44,7 +44,7 @@ function decrypt(payload: Payload, context: SerializationContext | undefined, ke
     .setAAD(bytes.encode(owner))
     .setAuthTag(data.subarray(-TAG_BYTES));
   const plain = Buffer.concat([decipher.update(data.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
-  return temporal.api.common.v1.Payload.decode(plain);
+  return proto.temporal.api.common.v1.Payload.decode(plain);
 }
 
 function ownerOf(context: SerializationContext | undefined): string {

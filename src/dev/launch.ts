@@ -1,0 +1,154 @@
+import type { FastifyInstance } from 'fastify';
+import { type Domain, domains } from '../domains.ts';
+import { createLog, type Log } from '../log.ts';
+import { Refusal } from '../refusal.ts';
+import type { Settings } from '../settings.ts';
+import { bootstrap } from './bootstrap.ts';
+import { type ChildLog, openChildLog } from './child-log.ts';
+import type { DataDirectory } from './data-directory.ts';
+import { prepareOwnDatabase, prepareTarget } from './databases.ts';
+import { type DomainWorld, environmentOf, type LoginUrl, SLACK_PREFIX } from './domain-environment.ts';
+import { startDomain } from './domain-process.ts';
+import { createOrigin } from './origin.ts';
+import type { Parts } from './parts.ts';
+import { HOST } from './ports.ts';
+import { startPostgres } from './postgres-server.ts';
+import { missingParts } from './readiness.ts';
+import { prepareRunSettings, type RunChoices } from './run-settings.ts';
+import type { Secrets } from './secrets.ts';
+import { registerSlackStandIn } from './slack-stand-in/server.ts';
+import { temporalCliPath } from './temporal-cli.ts';
+import { startTemporalServer } from './temporal-server.ts';
+
+/** The order of a start: what waits for nothing starts side by side, the domains when what they need is there. */
+export type Stage = {
+  data: DataDirectory;
+  secrets: Secrets;
+  parts: Parts;
+  choices: RunChoices & { logLevel?: DomainWorld['logLevel'] };
+  say: (line: string) => void;
+  /** Told as soon as it listens, so that whoever stops closes it. */
+  listening: (origin: FastifyInstance) => void;
+};
+
+export type Launched = { world: DomainWorld; settings: Settings; agents: Record<string, string> };
+
+/** Of PostgreSQL and Temporal what concerns the whole server; a refused statement is its caller's to tell. */
+const SERVER_FAULTS = /\b(WARNING|FATAL|PANIC)\b/;
+/** Plain lines of a domain are the Temporal SDK's, and the last words of Node. */
+const DOMAIN_FAULTS = /\[ERROR\]|Error\b/;
+
+/** When it fails some parts may run: the caller ends them. */
+export async function launch(stage: Stage): Promise<Launched> {
+  const { settings, temporalPort } = await prepareRunSettings(stage.data, stage.choices);
+  const trust = bootstrap(stage.data, settings, Date.now);
+  const [{ pin, agents }, ownUrl, targetUrl] = await together([
+    trust,
+    startOwnDatabase(stage),
+    startTarget(stage, trust),
+    startTemporal(stage, temporalPort),
+    startOrigin(stage, settings),
+  ]);
+  const world: DomainWorld = {
+    data: stage.data,
+    secrets: stage.secrets,
+    pin,
+    origin: settings.deployment.origin,
+    temporalAddress: `${HOST}:${temporalPort}`,
+    ownUrl,
+    targetUrl,
+    logLevel: stage.choices.logLevel ?? 'info',
+  };
+  await together(domains.map(async (domain) => await startDomainPart(stage, domain, world)));
+  return { world, settings, agents };
+}
+
+/** Waits for all of them, also when one fails: none may still be starting while everything is ended. */
+async function together<T extends readonly unknown[]>(work: readonly [...{ [K in keyof T]: Promise<T[K]> }]) {
+  await Promise.allSettled(work);
+  return await Promise.all(work);
+}
+
+async function startOwnDatabase(stage: Stage): Promise<LoginUrl> {
+  const url = await startPostgresPart(stage, 'postgres');
+  const applied = await prepareOwnDatabase(url, stage.secrets);
+  if (applied.length > 0) stage.say(`databases brought up to date: ${applied.length} migrations`);
+  return url;
+}
+
+/** The target's two keys are made by the bootstrap. */
+async function startTarget(stage: Stage, trust: Promise<unknown>): Promise<LoginUrl> {
+  const [url] = await together([startPostgresPart(stage, 'shop'), trust]);
+  const { log, close } = openLog(stage, 'target');
+  await prepareTarget({ url, secrets: stage.secrets, data: stage.data, log });
+  await close();
+  return url;
+}
+
+async function startPostgresPart(stage: Stage, name: 'postgres' | 'shop'): Promise<LoginUrl> {
+  const { data, secrets, parts } = stage;
+  // The folder of Firebreak's own databases is called as the product is.
+  const folder = name === 'postgres' ? 'firebreak' : name;
+  const superuserPassword = name === 'postgres' ? secrets.superuser : secrets.shopSuperuser;
+  let url: LoginUrl | undefined;
+  const start = async (log: ChildLog) => {
+    const server = await startPostgres({
+      directory: data.root,
+      name: folder,
+      superuserPassword,
+      log: log.hear,
+    });
+    url = server.url;
+    return server;
+  };
+  await parts.start({ name, start, signal: 'SIGINT', worthSaying: SERVER_FAULTS });
+  if (url === undefined) throw new Refusal('INTERNAL', `${name} did not start`);
+  return url;
+}
+
+async function startTemporal({ data, parts }: Stage, port: number): Promise<void> {
+  const cli = temporalCliPath(process.env);
+  const start = async (log: ChildLog) =>
+    await startTemporalServer({ cli, databaseFile: data.temporal, port, log: log.hear });
+  await parts.start({ name: 'temporal', start, signal: 'SIGTERM', worthSaying: SERVER_FAULTS });
+}
+
+async function startDomainPart({ parts }: Stage, domain: Domain, world: DomainWorld): Promise<void> {
+  const environment = environmentOf(domain, world);
+  const start = async (log: ChildLog) => await startDomain({ domain, environment, log });
+  await parts.start({ name: domain, start, signal: 'SIGTERM', worthSaying: DOMAIN_FAULTS });
+}
+
+async function startOrigin(stage: Stage, settings: Settings): Promise<void> {
+  const { data, secrets, parts } = stage;
+  const { log, close } = openLog(stage, 'origin');
+  const missing = async () => await missingParts(parts.all, settings.addresses);
+  const server = await createOrigin({ settings, missing, log });
+  server.addHook('onClose', close);
+  const { team, channel } = settings.slack;
+  registerSlackStandIn(server, {
+    prefix: SLACK_PREFIX,
+    botToken: secrets.slackBotToken,
+    signingSecret: secrets.slackSigningSecret,
+    eventsUrl: `${settings.addresses.people}/slack/events`,
+    team,
+    channels: [{ id: channel, name: 'approvals' }],
+    people: settings.people,
+    stateFile: data.slack,
+    log,
+  });
+  const port = Number(new URL(settings.deployment.origin).port);
+  try {
+    await server.listen({ host: HOST, port });
+  } catch (cause) {
+    throw new Refusal('SETUP_FAILED', `port ${port} on ${HOST} cannot be had`, { cause });
+  }
+  stage.listening(server);
+}
+
+/** A log of our own, treated as a child's: a file, and what a person should know as a line. */
+function openLog({ data, say }: Stage, name: string): { log: Log; close: () => Promise<void> } {
+  const lines = openChildLog({ name, file: data.log(name), say, worthSaying: DOMAIN_FAULTS });
+  const write = (text: string) => lines.hear(text.trimEnd());
+  return { log: createLog(name, 'info', { write }), close: lines.close };
+}

@@ -1,15 +1,21 @@
 import { Command, CommanderError } from 'commander';
 import { z } from 'zod';
 import { codeOf, Refusal } from '../refusal.ts';
+import { registerDev } from './dev.ts';
 import { registerDigest } from './digest.ts';
 import { exitCodes } from './exit-code.ts';
+import { registerMigrate } from './migrate.ts';
 import { printError, visible } from './output.ts';
 import { registerRequests } from './requests.ts';
 import { registerSession } from './session.ts';
 import { registerSubmit } from './submit.ts';
+import { registerUp } from './up.ts';
 
 /** The command line: a client of the doors, with no private entrance. */
 const groups: ((program: Command) => void)[] = [
+  registerDev,
+  registerUp,
+  registerMigrate,
   registerSession,
   registerSubmit,
   registerRequests,

@@ -7,10 +7,10 @@ import { z } from 'zod';
  * child's own words; what must not be in a log, the child keeps out (S12).
  */
 export type ChildLog = {
-  hear(line: string): void;
+  hear: (line: string) => void;
   /** The last thing that it said, in short: why it ended, most often. */
-  lastWords(): string;
-  close(): Promise<void>;
+  lastWords: () => string;
+  close: () => Promise<void>;
 };
 
 type ChildLogOptions = {

@@ -25,7 +25,7 @@ type TargetOptions = { url: LoginUrl; secrets: Secrets; data: DataDirectory; log
 /** The shop, and what Firebreak installs in a target; the keys are those of gate and credentials service. */
 export async function prepareTarget({ url, secrets, data, log }: TargetOptions): Promise<void> {
   const adminUrl = url(SUPERUSER, secrets.shopSuperuser, DEFAULT_TARGET);
-  await createDatabase(url(SUPERUSER, secrets.shopSuperuser, 'postgres'), DEFAULT_TARGET);
+  await createTargetDatabase(url(SUPERUSER, secrets.shopSuperuser, 'postgres'));
   await createShop(adminUrl, log);
   const keyOf = async (domain: 'gate' | 'credentials') =>
     await readSymmetricKey(join(data.keys(domain), targetKeyFile(DEFAULT_TARGET)));
@@ -40,13 +40,15 @@ export async function prepareTarget({ url, secrets, data, log }: TargetOptions):
   for (const warning of warnings) log.warn(warning);
 }
 
-async function createDatabase(url: string, name: string): Promise<void> {
+/** The server is the target's alone: the executor's login needs no other database there. */
+async function createTargetDatabase(url: string): Promise<void> {
   const client = new Client({ connectionString: url });
   client.on('error', () => undefined);
   await client.connect();
   try {
-    const found = await client.query('select from pg_database where datname = $1', [name]);
-    if (found.rowCount === 0) await client.query(`create database ${client.escapeIdentifier(name)}`);
+    const found = await client.query('select from pg_database where datname = $1', [DEFAULT_TARGET]);
+    if (found.rowCount === 0) await client.query(`create database ${DEFAULT_TARGET}`);
+    await client.query('revoke connect on database postgres from public');
   } finally {
     await client.end();
   }

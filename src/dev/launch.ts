@@ -64,7 +64,9 @@ export async function launch(stage: Stage): Promise<Launched> {
 }
 
 /** Waits for all of them, also when one fails: none may still be starting while everything is ended. */
-async function together<T extends readonly unknown[]>(work: readonly [...{ [K in keyof T]: Promise<T[K]> }]) {
+async function together<T extends readonly Promise<unknown>[] | []>(
+  work: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
   await Promise.allSettled(work);
   return await Promise.all(work);
 }

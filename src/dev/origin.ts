@@ -34,6 +34,7 @@ const ANSWER_TIMEOUT_MS = 90_000;
 
 export async function createOrigin({ settings, missing, log }: OriginOptions): Promise<FastifyInstance> {
   const server = createHttpServer(log);
+  server.addHook('onRequest', async (request) => refuseDetours(request.raw.url ?? ''));
   server.get('/readyz', async (_request, reply) => {
     const down = await missing();
     const status = down.length === 0 ? 'ready' : 'not-ready';
@@ -53,7 +54,6 @@ export async function createOrigin({ settings, missing, log }: OriginOptions): P
       },
       // A call is answered once: whoever asks decides on asking again.
       retryMethods: [],
-      preHandler: async (request) => refuseDetours(request.raw.url ?? '', prefix),
       replyOptions: {
         onError: (reply, { error }) => {
           log.warn({ err: error }, `${domain} did not answer`);
@@ -69,9 +69,9 @@ export async function createOrigin({ settings, missing, log }: OriginOptions): P
   return server;
 }
 
-/** `/v1/../call/mint` is routed as it is spelt and would be sent as what it means. */
-function refuseDetours(url: string, prefix: string): void {
-  const meant = URL.parse(url, 'http://origin')?.pathname ?? '';
-  if (meant === prefix || meant.startsWith(`${prefix}/`)) return;
+/** `/v1/../call/mint` would be routed as it is spelt and sent as what it means. */
+function refuseDetours(url: string): void {
+  const [spelt] = url.split('?', 1);
+  if (URL.parse(url, 'http://origin')?.pathname === spelt) return;
   throw new Refusal('UNKNOWN_ROUTE', 'expected a path without detours');
 }

@@ -26,7 +26,7 @@ export type PostgresServer = {
   socketDirectory: string;
   /** Settles when the server has ended, also by itself, and says how. */
   exited: Promise<string>;
-  url(login: string, password: string, database: string): string;
+  url: (login: string, password: string, database: string) => string;
   /** Ends it in order: open transactions are rolled back, everything is on disk. Safe to call twice. */
   stop(): Promise<void>;
 };

@@ -17,7 +17,7 @@ export async function lockState(tx: Database): Promise<StateRow | undefined> {
 }
 
 export const checkpointRowSchema = z.object({ size: countSchema, root: hashSchema, note: z.string() });
-export type CheckpointRow = z.infer<typeof checkpointRowSchema>;
+export type CheckpointRow = { size: number; root: Hash; note: string };
 
 export async function newestCheckpoint(database: Database): Promise<CheckpointRow | undefined> {
   const [newest] = await database.rows(

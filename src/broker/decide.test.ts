@@ -199,6 +199,16 @@ test('a plan must be there, and be the planner’s word on this request and this
   expect(await refused({ forged: true })).toMatchObject(mismatch);
 });
 
+test.for([
+  { name: 'body', set: `body = replace(body, 'kept', 'none')` },
+  { name: 'hash', set: `plan_hash = '${MISSING}'` },
+])('a stored plan that was changed is denied: $name', async ({ set }) => {
+  const content = await world.file();
+  await world.plan(content, { rows: 3 });
+  await world.query(`update firebreak.plan set ${set} where request_id = $1`, [content.requestId]);
+  expect(await decide(content, 'plan')).toMatchObject({ decision: 'deny', code: 'DIGEST_MISMATCH' });
+});
+
 test('what is over stays over: nothing is decided, nothing recorded', async () => {
   const content = await world.file();
   await world.query(`update firebreak.request set state = 'cancelled' where id = $1`, [content.requestId]);

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
 import {
@@ -139,6 +141,17 @@ test('an action that the schema does not know is denied', () => {
     code: 'POLICY_ERROR',
     reasons: [expect.stringContaining('postgres.tables.drop')],
   });
+});
+
+test('an action that the schema keeps for others than agents is denied, although everything is permitted', async () => {
+  const schema = await readFile(join(shippedPolicies, 'schema.cedarschema'), 'utf8');
+  const people = `namespace Firebreak { entity Person; action "people.only" appliesTo { principal: [Person], resource: [Resource], context: RowsAsked };`;
+  const policy = await loadPolicyOf({
+    'a.cedar': permit(),
+    'schema.cedarschema': schema.replace('namespace Firebreak {', people),
+  });
+  expect(policy.decide(facts).decision).toBe('requestable');
+  expect(policy.decide(withAction({ name: 'people.only' }))).toMatchObject({ code: 'POLICY_ERROR' });
 });
 
 test('the strictest permit counts, and the people asked are its own', async () => {

@@ -19,7 +19,12 @@ export type AgentClient = {
 
 export type AskBody = { action: string; input: unknown; justification?: string; changeTicket?: string };
 export type SubmitOptions = { idempotencyKey?: string | undefined; traceparent?: string };
-export type WaitOptions = { timeoutMs?: number; onState?: (view: RequestView) => void };
+export type WaitOptions = {
+  timeoutMs?: number;
+  onState?: (view: RequestView) => void;
+  /** Stops waiting before the end. */
+  until?: (view: RequestView) => boolean;
+};
 
 const submittedSchema = z.object({
   requestId: z.string(),
@@ -107,7 +112,7 @@ async function waitFor(show: Show, requestId: string, options: WaitOptions): Pro
   const deadline = performance.now() + (options.timeoutMs ?? WAIT_MAX_MS);
   let view = await show(requestId, 0);
   options.onState?.(view);
-  while (!view.final && view.state !== 'indeterminate') {
+  while (!view.final && view.state !== 'indeterminate' && options.until?.(view) !== true) {
     const leftS = Math.floor((deadline - performance.now()) / 1_000);
     if (leftS < 1) break;
     const next = await showWhenThere(show, requestId, Math.min(leftS, LONG_POLL_S));

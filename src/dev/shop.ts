@@ -37,6 +37,25 @@ export async function createShop(adminUrl: string, log: Log): Promise<void> {
   }
 }
 
+/** Puts rows back that were taken out since, so that a demo on kept data has something to do; others stay. */
+export async function refillShop(adminUrl: string): Promise<void> {
+  const client = new Client({ connectionString: adminUrl, statement_timeout: LOAD_TIMEOUT_MS });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    await client.query(`begin; set local search_path = public; set local TimeZone = 'UTC'`);
+    for (const table of shopTables()) {
+      const { rows } = await client.query<{ count: string }>(
+        `select count(*) from ${escapeIdentifier(table.name)}`,
+      );
+      if (Number(rows[0]?.count) < table.rows.length) await insert(client, table);
+    }
+    await client.query('commit');
+  } finally {
+    await client.end();
+  }
+}
+
 async function isThere(client: Client): Promise<boolean> {
   const found = await client.query<{ there: boolean }>(
     `select to_regclass('public.newsletter_subscriptions') is not null as there`,
@@ -66,7 +85,8 @@ async function insert(client: Client, { name, columns, rows }: ShopTable): Promi
   const bound = casts.map((_, index) => `$${index + 1}::text[]`);
   const aliases = casts.map((_, index) => `v${index}`);
   const text = `insert into ${escapeIdentifier(name)} (${names.join(', ')})
-    select ${casts.join(', ')} from unnest(${bound.join(', ')}) as v (${aliases.join(', ')})`;
+    select ${casts.join(', ')} from unnest(${bound.join(', ')}) as v (${aliases.join(', ')})
+    on conflict do nothing`;
   for (let start = 0; start < rows.length; start += BATCH_ROWS) {
     const batch = rows.slice(start, start + BATCH_ROWS);
     await client.query(

@@ -37,6 +37,8 @@ export type RunningDev = {
   data: DataDirectory;
   settings: Settings;
   urls: DevUrls;
+  /** Where people click, for `createSlackPerson`. */
+  slack(): { page: string; botToken: string; channel: string };
   /** The whole environment of a domain's process: what somebody who captured it would hold. */
   environmentOf(domain: Domain): NodeJS.ProcessEnv;
   /** A part that is ended by this stays down until `restart`; one that ends otherwise comes back by itself. */
@@ -122,6 +124,11 @@ class Run {
       data: this.#data,
       settings: launched.settings,
       urls: urlsOf(launched.world),
+      slack: () => ({
+        page: this.#ready(launched).slack,
+        botToken: launched.world.secrets.slackBotToken,
+        channel: launched.settings.slack.channel,
+      }),
       environmentOf: (domain) => environmentOf(domain, launched.world),
       kill: async (name, signal) => await this.#parts.of(name).kill(signal),
       restart: async (name) => await this.#parts.of(name).restart(),

@@ -4,6 +4,7 @@ import { codeOf, Refusal } from '../refusal.ts';
 import { registerDev } from './dev.ts';
 import { registerDigest } from './digest.ts';
 import { exitCodes } from './exit-code.ts';
+import { registerLedger } from './ledger.ts';
 import { registerMigrate } from './migrate.ts';
 import { printError, visible } from './output.ts';
 import { registerRequests } from './requests.ts';
@@ -19,6 +20,7 @@ const groups: ((program: Command) => void)[] = [
   registerSession,
   registerSubmit,
   registerRequests,
+  registerLedger,
   registerDigest,
 ];
 

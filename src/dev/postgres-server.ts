@@ -252,7 +252,7 @@ async function isAnswered(url: string): Promise<boolean> {
 
 type Address = { login: string; password: string; database: string; socketDirectory: string };
 
-function urlOf({ login, password, database, socketDirectory }: Address): string {
+export function urlOf({ login, password, database, socketDirectory }: Address): string {
   const [user, secret, name, host] = [login, password, database, socketDirectory].map(encodeURIComponent);
   return `postgresql://${user}:${secret}@/${name}?host=${host}&port=${SOCKET_PORT}`;
 }

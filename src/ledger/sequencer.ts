@@ -34,7 +34,7 @@ type SequencerOptions = {
 /** A look without a ring: a notification may be lost, and 200 ms hold all the same. */
 const LOOK_PERIOD_MS = 100;
 /** One request leaves several entries within moments: they share one checkpoint and one write to the disk. */
-const GATHER_MS = 20;
+const GATHER_MS = 50;
 
 /** Resolves after a first turn: LEDGER_INVALID when the stored tree is not the one that was signed. */
 export async function startSequencer(options: SequencerOptions): Promise<Sequencer> {

@@ -98,7 +98,7 @@ function commands(data: string): string {
   return `
 Try, in another terminal:
   npx firebreak session open --ready-file ${data}/ready.json
-  npx firebreak submit postgres.rows.delete --input input.json --wait
+  npx firebreak submit postgres.rows.delete --input ${data}/input.json --wait
   npx firebreak requests list
 `;
 }

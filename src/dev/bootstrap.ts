@@ -6,6 +6,7 @@ import type { DataDirectory } from './data-directory.ts';
 import { DEFAULT_TARGET } from './default-settings.ts';
 import { ensureKeyManifest } from './key-manifest.ts';
 import { ensureSymmetricKeys } from './symmetric-keys.ts';
+import { together } from './together.ts';
 import { ensureWorkloads } from './workload-issuer.ts';
 
 /**
@@ -26,15 +27,15 @@ export async function bootstrap(
 ): Promise<Bootstrap> {
   // The demo target is always made, also where the settings no longer name it.
   const targets = new Set([DEFAULT_TARGET, ...settings.targets.map(({ name }) => name)]);
-  const definitions = loadDefinitions(settings.actions, data.root);
-  const [ledger, agents] = await Promise.all([
+  const [definitions, ledger, agents] = await together([
+    loadDefinitions(settings.actions, data.root),
     ensureNoteKey(data.keys('ledger'), ledgerOriginOf(settings.deployment.name)),
     ensureWorkloads(data, settings),
     ensureSymmetricKeys(data, [...targets]),
   ]);
   const { pin, keys } = await ensureKeyManifest(data, ledger);
   const nowS = Math.floor(clock() / 1_000);
-  await ensureActionManifests(data, { definitions: await definitions, keys, nowS });
+  await ensureActionManifests(data, { definitions, keys, nowS });
   return { pin, agents };
 }
 

@@ -13,6 +13,8 @@ export function dataDirectory(directory: string) {
     settings: at('firebreak.toml'),
     /** What the processes of this run read: the same settings with this run's ports and absolute paths. */
     runSettings: at('run', 'firebreak.toml'),
+    /** Names the point at which a process dies, for tests: see `src/crash-point.ts`. */
+    crash: at('run', 'crash'),
     /** Passwords of logins, Slack's token and secret. */
     secrets: at('secrets.json'),
     keys: (issuer: Domain | 'root' | 'workload') => at('keys', issuer),
@@ -22,6 +24,8 @@ export function dataDirectory(directory: string) {
     actionManifest: at('trust', 'actions.json'),
     issuer: at('trust', 'issuer.jwks'),
     agent: (agent: string) => at('agents', `${agent}.json`),
+    /** An input to try: the demo's. */
+    example: at('input.json'),
     temporal: at('temporal.db'),
     slack: at('slack-stand-in.json'),
     log: (name: string) => at('logs', `${name}.log`),

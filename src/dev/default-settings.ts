@@ -1,13 +1,25 @@
-import { isAbsolute, relative, sep } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 import { domains } from '../domains.ts';
 import { HOST } from './ports.ts';
 import { DEVELOPMENT_ISSUER } from './workload-issuer.ts';
 
 /** The first `firebreak.toml` of a data directory: a small company, one agent, one target, every line explained. */
-export const PACKAGE = fileURLToPath(new URL('../../', import.meta.url));
+const PACKAGE = fileURLToPath(new URL('../../', import.meta.url));
 
 export const DEFAULT_TARGET = 'shop';
+
+const requestSchema = z.object({ input: z.json() });
+
+/** The input of the demo's request, for whoever tries the commands by hand. */
+export async function exampleInput(): Promise<string> {
+  const { input } = requestSchema.parse(
+    JSON.parse(await readFile(join(PACKAGE, 'demo/request.json'), 'utf8')),
+  );
+  return `${JSON.stringify(input, undefined, 2)}\n`;
+}
 
 type Place = { directory: string; port: number; ports: readonly number[] };
 

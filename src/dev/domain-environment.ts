@@ -36,6 +36,7 @@ export function environmentOf(domain: Domain, world: DomainWorld): NodeJS.Proces
     FIREBREAK_ACTION_MANIFEST: data.actionManifest,
     FIREBREAK_ROOTS: world.pin,
     FIREBREAK_LOG_LEVEL: world.logLevel,
+    FIREBREAK_CRASH_POINTS: data.crash,
     [databaseVariable(domain)]: login('firebreak'),
     ...(domain === 'credentials' ? { FIREBREAK_CREDENTIALS_DATABASE_URL: login('credentials') } : {}),
     ...temporalOf(domain, world),

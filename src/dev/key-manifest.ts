@@ -5,6 +5,7 @@ import { parseManifest, pinOf, signManifest, type TrustedKeys } from '../identit
 import { Refusal } from '../refusal.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { readIfThere, replaceFile } from './private-file.ts';
+import { together } from './together.ts';
 
 /**
  * The trust of a development deployment: one root that nobody keeps offline, each domain's keys, and the manifest
@@ -34,7 +35,7 @@ export async function ensureKeyManifest(data: DataDirectory, ledger: string): Pr
 /** In production each domain makes its own keys and hands out the public halves; here all are one user. */
 async function ensureAllKeys(data: DataDirectory): Promise<PublicKey[]> {
   const issuers = [...domains, 'root'] as const;
-  const made = await Promise.all(issuers.map(async (issuer) => await ensureKeys(issuer, data.keys(issuer))));
+  const made = await together(issuers.map(async (issuer) => await ensureKeys(issuer, data.keys(issuer))));
   return made.flat();
 }
 

@@ -7,7 +7,13 @@ import { bootstrap } from './bootstrap.ts';
 import { type ChildLog, openChildLog } from './child-log.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { prepareOwnDatabase, prepareTarget } from './databases.ts';
-import { type DomainWorld, environmentOf, type LoginUrl, SLACK_PREFIX } from './domain-environment.ts';
+import {
+  type DomainWorld,
+  environmentOf,
+  type LoginUrl,
+  needsTemporal,
+  SLACK_PREFIX,
+} from './domain-environment.ts';
 import { startDomain } from './domain-process.ts';
 import { createOrigin } from './origin.ts';
 import type { Parts } from './parts.ts';
@@ -19,6 +25,7 @@ import type { Secrets } from './secrets.ts';
 import { registerSlackStandIn } from './slack-stand-in/server.ts';
 import { temporalCliPath } from './temporal-cli.ts';
 import { startTemporalServer } from './temporal-server.ts';
+import { together } from './together.ts';
 
 /** The order of a start: what waits for nothing starts side by side, the domains when what they need is there. */
 export type Stage = {
@@ -42,14 +49,31 @@ const DOMAIN_FAULTS = /\[ERROR\]|Error\b/;
 export async function launch(stage: Stage): Promise<Launched> {
   const { settings, temporalPort } = await prepareRunSettings(stage.data, stage.choices);
   const trust = bootstrap(stage.data, settings, Date.now);
-  const [{ pin, agents }, ownUrl, targetUrl] = await together([
+  const temporal = startTemporal(stage, temporalPort);
+  const world = makeWorld(stage, { settings, temporalPort, trust });
+  const [ready] = await together([
+    world,
+    temporal,
+    ...domains.map(async (domain) => {
+      // Temporal takes longest to start: until then the processors are there for those who can do without.
+      if (needsTemporal(domain)) await temporal;
+      await startDomainPart(stage, domain, await world);
+    }),
+  ]);
+  return { world: ready, settings, agents: (await trust).agents };
+}
+
+type Preparation = { settings: Settings; temporalPort: number; trust: ReturnType<typeof bootstrap> };
+
+/** Databases, keys and the origin: what every domain needs. */
+async function makeWorld(stage: Stage, { settings, temporalPort, trust }: Preparation): Promise<DomainWorld> {
+  const [{ pin }, ownUrl, targetUrl] = await together([
     trust,
     startOwnDatabase(stage),
     startTarget(stage, trust),
-    startTemporal(stage, temporalPort),
     startOrigin(stage, settings),
   ]);
-  const world: DomainWorld = {
+  return {
     data: stage.data,
     secrets: stage.secrets,
     pin,
@@ -59,16 +83,6 @@ export async function launch(stage: Stage): Promise<Launched> {
     targetUrl,
     logLevel: stage.choices.logLevel ?? 'info',
   };
-  await together(domains.map(async (domain) => await startDomainPart(stage, domain, world)));
-  return { world, settings, agents };
-}
-
-/** Waits for all of them, also when one fails: none may still be starting while everything is ended. */
-async function together<T extends readonly Promise<unknown>[] | []>(
-  work: T,
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  await Promise.allSettled(work);
-  return await Promise.all(work);
 }
 
 async function startOwnDatabase(stage: Stage): Promise<LoginUrl> {

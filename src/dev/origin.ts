@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import proxy from '@fastify/http-proxy';
 import type { FastifyInstance } from 'fastify';
 import { problemOf } from '../call/problem.ts';
@@ -43,30 +44,38 @@ export async function createOrigin({ settings, missing, log }: OriginOptions): P
       .send({ status, missing: down, mode: settings.deployment.mode });
   });
   for (const { prefix, domain } of routes) {
-    await server.register(proxy, {
-      upstream: settings.addresses[domain],
-      prefix,
-      rewritePrefix: prefix,
-      undici: {
-        connections: CONNECTIONS_MAX,
-        headersTimeout: ANSWER_TIMEOUT_MS,
-        bodyTimeout: ANSWER_TIMEOUT_MS,
-      },
-      // A call is answered once: whoever asks decides on asking again.
-      retryMethods: [],
-      replyOptions: {
-        onError: (reply, { error }) => {
-          log.warn({ err: error }, `${domain} did not answer`);
-          const refusal = new Refusal('UNAVAILABLE', `${domain} cannot be reached`);
-          void reply
-            .code(503)
-            .type('application/problem+json')
-            .send(JSON.stringify(problemOf(refusal)));
+    await server.register(async (scope) => {
+      // Fastify reads some types by itself, as text: bytes that are no UTF-8 would arrive as others.
+      scope.removeAllContentTypeParsers();
+      await scope.register(proxy, {
+        prefix,
+        rewritePrefix: prefix,
+        upstream: settings.addresses[domain],
+        undici: {
+          connections: CONNECTIONS_MAX,
+          headersTimeout: ANSWER_TIMEOUT_MS,
+          bodyTimeout: ANSWER_TIMEOUT_MS,
         },
-      },
+        // A call is answered once: whoever asks decides on asking again.
+        retryMethods: [],
+        replyOptions: {
+          rewriteHeaders: withoutConnection,
+          onError: (reply, { error }) => {
+            log.warn({ err: error }, `${domain} did not answer`);
+            const problem = problemOf(new Refusal('UNAVAILABLE', `${domain} cannot be reached`));
+            void reply.code(503).type('application/problem+json').send(JSON.stringify(problem));
+          },
+        },
+      });
     });
   }
   return server;
+}
+
+/** RFC 9110 7.6.1: these speak of the connection behind us, not of the caller's. */
+function withoutConnection(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const { connection: _connection, 'keep-alive': _keepAlive, ...rest } = headers;
+  return rest;
 }
 
 /** `/v1/../call/mint` would be routed as it is spelt and sent as what it means. */

@@ -4,7 +4,7 @@ import { domains } from '../domains.ts';
 import { Refusal } from '../refusal.ts';
 import { parseSettings, readSettings, type Settings } from '../settings.ts';
 import type { DataDirectory } from './data-directory.ts';
-import { defaultSettings } from './default-settings.ts';
+import { defaultSettings, exampleInput } from './default-settings.ts';
 import { findFreePort, HOST, isFree } from './ports.ts';
 import { readIfThere, replaceFile } from './private-file.ts';
 
@@ -45,6 +45,7 @@ async function ensureSettings(data: DataDirectory, choices: RunChoices, taken: S
   const port = choices.port === 0 ? await findFreePort(taken) : (choices.port ?? DEFAULT_PORT);
   const step = port + domains.length > PORT_MAX ? -1 : 1;
   const ports = domains.map((_, index) => port + step * (index + 1));
+  await replaceFile(data.example, await exampleInput(), 0o644);
   await replaceFile(data.settings, defaultSettings({ directory: data.root, port, ports }), 0o644);
 }
 

@@ -3,6 +3,7 @@ import type { Domain } from '../domains.ts';
 import { Refusal } from '../refusal.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { randomSecret, readPrivateFile, writePrivateFile } from './private-file.ts';
+import { together } from './together.ts';
 
 /** Keys of 32 random bytes that several domains share, a copy in the folder of each one that holds it. */
 const shared: Record<string, readonly Domain[]> = {
@@ -15,7 +16,7 @@ const shared: Record<string, readonly Domain[]> = {
 export async function ensureSymmetricKeys(data: DataDirectory, targets: readonly string[]): Promise<void> {
   const copies = (name: string, holders: readonly Domain[]) =>
     ensureCopies(holders.map((domain) => join(data.keys(domain), name)));
-  await Promise.all([
+  await together([
     ...Object.entries(shared).map(async ([name, holders]) => await copies(name, holders)),
     ...targets.flatMap((target) => [
       copies(targetKeyFile(target), ['gate']),

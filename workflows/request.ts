@@ -42,7 +42,9 @@ const planner = proxyActivities<PlannerActivities>({
   retry: { initialInterval: '1 second', maximumInterval: '30 seconds', maximumAttempts: 200 },
 });
 
-export async function request(reference: RequestReference): Promise<Verdict> {
+export async function request(reference: RequestReference | undefined): Promise<Verdict> {
+  // A start that was not ours carries nothing that can be read.
+  if (reference === undefined) throw ApplicationFailure.nonRetryable('expected a request', 'CONTEXT_MISSING');
   // Before any await: a click may be here already.
   const bell = new Doorbell();
   setHandler(look, () => bell.ring());
@@ -62,11 +64,15 @@ async function decideToPerform(reference: RequestReference, bell: Doorbell): Pro
   return { state: 'failed', code: 'PLAN_CHANGED' };
 }
 
+type Planned = Awaited<ReturnType<PlannerActivities['plan']>>;
+
 async function planAskPerform(
   reference: RequestReference,
   bell: Doorbell,
 ): Promise<Verdict | 'plan-changed'> {
-  const planned = await planner.plan(reference);
+  const planned: Planned | undefined = await planner.plan(reference);
+  // Completed by a stranger: what it says cannot be read, and no plan was stored by it.
+  if (planned === undefined) return { state: 'failed', code: 'CONTEXT_MISMATCH' };
   if (planned.code !== null) return { state: 'failed', code: planned.code };
   const decided = await steps.decide({ ...reference, stage: 'plan' });
   if (decided.verdict !== null) return decided.verdict;

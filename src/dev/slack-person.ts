@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { APPROVE, DENY } from '../doors/people/slack-blocks.ts';
 import { Refusal } from '../refusal.ts';
 
 /** A person at the Slack stand-in, for the demo and for tests: finds the card of a request and clicks its buttons. */
@@ -12,7 +11,9 @@ export type SlackPerson = {
   /** The answers in a card's thread. */
   thread(card: SlackCard): Promise<SlackCard[]>;
   /** Clicks as Slack would tell it; resolves with what the app answered. */
-  click(user: string, card: SlackCard, button: 'approve' | 'deny'): Promise<Delivery>;
+  click(user: string, card: SlackCard, label: 'Approve' | 'Deny'): Promise<Delivery>;
+  /** Fills in the window that Deny has opened for a person, and sends it. */
+  submitReason(user: string, words: string): Promise<Delivery>;
 };
 
 type SlackSettings = { page: string; botToken: string; channel: string };
@@ -34,27 +35,51 @@ export function createSlackPerson(own: SlackSettings): SlackPerson {
       (await ask(own, 'conversations.replies', { ts })).filter((each) => each.ts !== ts),
     async findCard(requestId, timeoutMs = FIND_TIMEOUT_MS) {
       for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; await delay(POLL_MS)) {
-        const card = (await messages()).find((each) => each.text.includes(requestId) && hasButtons(each));
+        const card = (await messages()).find(
+          (each) => each.text.includes(requestId) && buttonsOf(each).length > 0,
+        );
         if (card !== undefined) return card;
       }
       throw new Refusal('UNAVAILABLE', `no open card of ${requestId} stands in the channel`);
     },
-    async click(user, { ts }, button) {
-      const action_id = button === 'approve' ? APPROVE : DENY;
-      const body = { channel: own.channel, message: ts, action_id, user };
-      const response = await fetch(`${own.page}/click`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
+    async click(user, card, label) {
+      const button = buttonsOf(card).find(({ text }) => text.text === label);
+      if (button === undefined) throw new Refusal('REQUEST_CLOSED', `card has no button ${label}`);
+      return await post(own, 'click', {
+        channel: own.channel,
+        message: card.ts,
+        action_id: button.action_id,
+        user,
       });
-      return deliverySchema.parse(await response.json());
+    },
+    async submitReason(user, words) {
+      const response = await fetch(`${own.page}/windows?as=${user}`);
+      const [window] = windowsSchema.parse(await response.json());
+      if (window === undefined) throw new Refusal('REQUEST_CLOSED', `no window is open for ${user}`);
+      return await post(own, 'submit', { view: window.id, user, values: { preset: 'other', words } });
     },
   };
 }
 
-/** Whether people can still answer on a card. */
-export function hasButtons({ blocks }: SlackCard): boolean {
-  return JSON.stringify(blocks).includes(`"${DENY}"`);
+const windowsSchema = z.array(z.looseObject({ id: z.string() }));
+
+async function post(own: SlackSettings, path: string, body: object): Promise<Delivery> {
+  const response = await fetch(`${own.page}/${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  return deliverySchema.parse(await response.json());
+}
+
+const actionsSchema = z.looseObject({
+  type: z.literal('actions'),
+  elements: z.array(z.looseObject({ action_id: z.string(), text: z.looseObject({ text: z.string() }) })),
+});
+
+/** What can still be clicked on a card, as it is labelled. */
+export function buttonsOf({ blocks }: SlackCard) {
+  return blocks.flatMap((block) => actionsSchema.safeParse(block).data?.elements ?? []);
 }
 
 async function ask(own: SlackSettings, method: string, more: Record<string, string>): Promise<SlackCard[]> {

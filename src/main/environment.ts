@@ -39,8 +39,8 @@ const schema = z.object({
   /** The pinned hash of the offline roots. */
   FIREBREAK_ROOTS: z.string().length(43),
   FIREBREAK_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
-  /** Tests let a process die at a named point; see `src/crash-point.ts`. */
-  FIREBREAK_CRASH_FILE: z.string().min(1).optional(),
+  /** A path, for tests: what stands there names the point at which the process dies; see `src/crash-point.ts`. */
+  FIREBREAK_CRASH_POINTS: z.string().min(1).optional(),
   SLACK_BOT_TOKEN: secret.optional(),
   SLACK_SIGNING_SECRET: secret.optional(),
   SLACK_API_URL: z.url().optional(),

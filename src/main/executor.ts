@@ -20,7 +20,7 @@ await runDomain('executor', async (own) => {
     contextKey: await readSymmetricKey(own.keyFile('context.key')),
     resultKey: await readSymmetricKey(own.keyFile('result.key')),
     targetUrl: targetUrls(settings.targets, process.env),
-    crash: createCrash(environment.FIREBREAK_CRASH_FILE),
+    crash: createCrash(environment.FIREBREAK_CRASH_POINTS),
   });
   // One queue for each tool family and environment whose targets this process has a login for.
   const reachable = settings.targets.filter(({ name }) => hasTargetUrl(name, process.env));

@@ -20,7 +20,7 @@ await runDomain('gate', async (own) => {
     receiptKey: await own.signer('receipt'),
     targetKey: await targetKeys(own, settings.targets),
     address,
-    crash: createCrash(environment.FIREBREAK_CRASH_FILE),
+    crash: createCrash(environment.FIREBREAK_CRASH_POINTS),
   };
   const handlers = { consume: createConsume(gate), settled: createSettled(gate) };
   const server = createServer({ domain: 'gate', address, keys, clock: own.clock, log, handlers });

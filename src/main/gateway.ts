@@ -21,7 +21,7 @@ await runDomain('gateway', async (own) => {
 
   const codecKeyFile = own.keyFile('codec.key');
   const connect = async () => createStarter(await connectTemporal({ variables: process.env, codecKeyFile }));
-  const crash = createCrash(environment.FIREBREAK_CRASH_FILE);
+  const crash = createCrash(environment.FIREBREAK_CRASH_POINTS);
   const outbox = startOutbox({ database, connect, log, crash });
   const watchers = new Watchers();
   await database.listen(['firebreak_outbox_gateway', 'firebreak_request'], (channel, payload) =>

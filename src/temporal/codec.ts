@@ -30,21 +30,34 @@ function encrypt(payload: Payload, owner: string, key: Uint8Array): Payload {
   return { metadata: { encoding: bytes.encode(ENCODING), owner: bytes.encode(owner) }, data };
 }
 
+/**
+ * What we did not encrypt for this very workflow is read as nothing at all: whoever may write to the namespace can put
+ * payloads there, and an exception here would make one forged payload hold up its workflow for ever.
+ */
 function decrypt(payload: Payload, context: SerializationContext | undefined, key: Uint8Array): Payload {
-  // Whoever may write to the namespace can put plain payloads there: only what we encrypted is read.
-  if (text.decode(payload.metadata?.['encoding'] ?? undefined) !== ENCODING) {
-    throw new ValueError('expected an encrypted payload');
-  }
   const owner = text.decode(payload.metadata?.['owner'] ?? undefined);
-  if (context?.workflowId !== undefined && owner !== ownerOf(context)) {
-    throw new ValueError('payload belongs to another workflow');
-  }
-  const data = Buffer.from(payload.data ?? new Uint8Array());
+  const isForeign = context?.workflowId !== undefined && owner !== ownerOf(context);
+  if (text.decode(payload.metadata?.['encoding'] ?? undefined) !== ENCODING || isForeign) return nothing();
+  const plain = open(Buffer.from(payload.data ?? new Uint8Array()), owner, key);
+  return plain === undefined ? nothing() : temporal.api.common.v1.Payload.decode(plain);
+}
+
+function open(data: Buffer, owner: string, key: Uint8Array): Uint8Array | undefined {
+  if (data.length < NONCE_BYTES + TAG_BYTES) return undefined;
   const decipher = createDecipheriv('aes-256-gcm', key, data.subarray(0, NONCE_BYTES))
     .setAAD(bytes.encode(owner))
     .setAuthTag(data.subarray(-TAG_BYTES));
-  const plain = Buffer.concat([decipher.update(data.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
-  return proto.temporal.api.common.v1.Payload.decode(plain);
+  try {
+    return Buffer.concat([decipher.update(data.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
+  } catch {
+    // The one thing that fails here is the tag: another key, owner or text.
+    return undefined;
+  }
+}
+
+/** Temporal's own encoding of `undefined`. */
+function nothing(): Payload {
+  return { metadata: { encoding: bytes.encode('binary/null') }, data: new Uint8Array() };
 }
 
 function ownerOf(context: SerializationContext | undefined): string {

@@ -113,7 +113,7 @@ async function approve({ dev, say }: DemoOptions, requestId: string): Promise<vo
   const slack = createSlackPerson(dev.slack());
   const card = await slack.findCard(requestId);
   const [, user = ''] = person.slack.split('/');
-  await slack.click(user, card, 'approve');
+  await slack.click(user, card, 'Approve');
   say(`approval  ${person.name} clicked Approve`);
 }
 

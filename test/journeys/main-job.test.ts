@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buttonsOf } from '../../src/dev/slack-person.ts';
+import { codeOf } from '../../src/refusal.ts';
+import { deletionOf, type Firebreak, startFirebreak } from '../fixtures/firebreak.ts';
+
+let firebreak: Firebreak;
+beforeAll(async () => {
+  firebreak = await startFirebreak();
+});
+afterAll(async () => await firebreak.stop());
+
+test('an approved deletion happens once, and the ledger proves it', async () => {
+  const asked = await firebreak.submit();
+  const card = await firebreak.click(asked, 'alice');
+  expect(await firebreak.ended(asked)).toMatchObject({ state: 'done', detail: { rows: 1 } });
+
+  expect(await firebreak.isThere(asked)).toBe(false);
+  expect(await firebreak.target.effects(asked.requestId)).toEqual({ count: 1, keptRows: 1 });
+  expect(await firebreak.client.result(asked.requestId)).toEqual({ counts: { rows: 1 }, repeated: false });
+  const kinds = (await firebreak.entries(asked.requestId)).map(({ kind }) => kind);
+  expect(kinds).toEqual([
+    'context-issued',
+    'requested',
+    'decided',
+    'planned',
+    'decided',
+    'asked',
+    'voted',
+    'decided',
+    'capability-minted',
+    'consumed',
+    'traded',
+    'performed',
+    'ended',
+  ]);
+  expect(await firebreak.verify()).toMatchObject({ kind: 'holds' });
+
+  await expect
+    .poll(async () => {
+      const now = (await firebreak.slack.messages()).find(({ ts }) => ts === card.ts);
+      return now === undefined ? -1 : buttonsOf(now).length;
+    })
+    .toBe(0);
+  await expect.poll(async () => (await firebreak.slack.thread(card)).length).toBe(1);
+});
+
+test('the rows that were deleted can be put back from what the target kept', async () => {
+  const asked = await firebreak.submit();
+  const read = async () =>
+    (await firebreak.shop.query('select * from newsletter_subscriptions where id = $1', [asked.row])).rows;
+  const before = await read();
+  await firebreak.click(asked, 'bob');
+  await firebreak.ended(asked);
+  expect(await read()).toEqual([]);
+  await firebreak.shop.query('select firebreak.restore_rows($1)', [asked.requestId]);
+  expect(await read()).toEqual(before);
+});
+
+test('a denied deletion does not happen, and the agent hears who and why', async () => {
+  const asked = await firebreak.submit();
+  const card = await firebreak.slack.findCard(asked.requestId);
+  await firebreak.slack.click('U0BOB', card, 'Deny');
+  await firebreak.slack.submitReason('U0BOB', 'not this one');
+  const view = await firebreak.ended(asked);
+  expect(view).toMatchObject({ state: 'denied', detail: { code: 'DENIED', by: 'bob' } });
+  expect(JSON.stringify(view.detail)).toContain('not this one');
+  expect(await firebreak.isThere(asked)).toBe(true);
+});
+
+test('two clicks of one person count once', async () => {
+  const asked = await firebreak.submit();
+  const card = await firebreak.slack.findCard(asked.requestId);
+  await Promise.all([1, 2, 3].map(async () => await firebreak.slack.click('U0ALICE', card, 'Approve')));
+  await firebreak.ended(asked);
+  const kinds = (await firebreak.entries(asked.requestId)).map(({ kind }) => kind);
+  expect(kinds.filter((kind) => kind === 'voted')).toHaveLength(1);
+  expect(await firebreak.target.effects(asked.requestId)).toMatchObject({ count: 1 });
+});
+
+test('the same Idempotency-Key and body is the same request, another body is refused', async () => {
+  const first = await firebreak.submit({ idempotencyKey: 'key-1' });
+  const again = await firebreak.submit({ idempotencyKey: 'key-1', row: first.row });
+  expect(again.requestId).toBe(first.requestId);
+  const other = firebreak.submit({ idempotencyKey: 'key-1', row: first.row + 1_000 });
+  await expect(other.catch(codeOf)).resolves.toBe('IDEMPOTENCY_KEY_REUSED');
+});
+
+test('a table with triggers and an unknown table are refused before anybody is asked', async () => {
+  const ask = async (table: string) => {
+    const deletion = deletionOf(1);
+    const { requestId } = await firebreak.client.submit({
+      ...deletion,
+      input: { ...deletion.input, table },
+    });
+    return await firebreak.client.waitFor(requestId, { timeoutMs: 20_000 });
+  };
+  expect(await ask('public.payments')).toMatchObject({
+    state: 'failed',
+    detail: { code: 'PLAN_UNSUPPORTED' },
+  });
+  expect(await ask('public.nothing')).toMatchObject({ state: 'failed', detail: { code: 'INVALID_INPUT' } });
+});
+
+test('no token, input or result stands in an exported history', async () => {
+  const asked = await firebreak.submit();
+  await firebreak.click(asked, 'alice');
+  await firebreak.ended(asked);
+  const history = await firebreak.exportHistory(asked.requestId);
+  expect(history).toContain(asked.requestId);
+  expect(history).toContain('binary/firebreak-aes-256-gcm');
+  expect(history).not.toContain('newsletter_subscriptions');
+  // Every compact JWS begins with the header's {"…
+  expect(history).not.toMatch(/eyJ[A-Za-z0-9_-]+\.eyJ/);
+});

@@ -24,7 +24,7 @@ export function stateText(state: CardState): string {
     case 'approved':
       return `✅ Approved by ${namesText(state.approvedBy)}; it runs now.`;
     case 'denied':
-      return `❌ Denied by ${state.by}${state.reason === null ? '' : `: ${visible(state.reason)}`}.`;
+      return `❌ Denied by ${state.by}${state.reason === null ? '' : `: ${wordsText(state.reason)}`}.`;
     case 'replaced':
       return '🔁 The request has changed. A newer card stands in this channel; this one counts no more.';
     case 'expired':
@@ -46,7 +46,7 @@ function waitingText({ approvedBy, needed, stillAsked }: Extract<CardState, { ki
 }
 
 function endedText({ state, detail }: Extract<CardState, { kind: 'ended' }>): string {
-  const more = detail === '' ? '' : `: ${visible(detail)}`;
+  const more = detail === '' ? '' : `: ${wordsText(detail)}`;
   switch (state) {
     case 'done':
       return `✅ Done${more}.`;
@@ -61,4 +61,12 @@ function endedText({ state, detail }: Extract<CardState, { kind: 'ended' }>): st
     case 'indeterminate':
       return `❓ Unknown${more}. It may have been done; nothing is repeated, and a person must look at the target.`;
   }
+}
+
+/** Somebody's own words may grow tenfold when they are made visible: too long, they are left out and not cut. */
+const WORDS_MAX = 500;
+
+function wordsText(words: string): string {
+  const text = visible(words);
+  return text.length <= WORDS_MAX ? text : `(${words.length} characters, too long to show here)`;
 }

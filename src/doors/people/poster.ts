@@ -102,7 +102,7 @@ class Channels {
     const trouble = slackTroubleOf(error);
     if (trouble === undefined || isOfOneCard(trouble))
       return await this.#setAside(notice, { error, trouble });
-    if (trouble.definite) await recordNothingDone(door.database, notice.id, AT_ONCE);
+    if (isUndone(notice, trouble)) await recordNothingDone(door.database, notice.id, AT_ONCE);
     this.#pause(notice.channel, trouble);
     if (trouble.kind !== 'limited') this.#sayAway(error);
     return true;
@@ -116,13 +116,14 @@ class Channels {
   }
 
   async #setAside(
-    { id, request_id: requestId }: Notice,
+    notice: Notice,
     { error, trouble }: { error: unknown; trouble: SlackTrouble | undefined },
   ): Promise<false> {
     const { door } = this.#showing;
+    const { id, request_id: requestId } = notice;
     door.log.error({ err: error, requestId }, 'card cannot be shown');
     const nextAt = new Date(door.clock() + SET_ASIDE_MS);
-    if (trouble?.definite === true) await recordNothingDone(door.database, id, nextAt);
+    if (isUndone(notice, trouble)) await recordNothingDone(door.database, id, nextAt);
     else await recordTry(door.database, id, nextAt);
     return false;
   }
@@ -148,6 +149,11 @@ const ofWholeChannel: ReadonlySet<string> = new Set([
   'token_expired',
   'token_revoked',
 ]);
+
+/** Nothing stands in Slack that nobody knows of; an earlier try whose answer was lost may have left something. */
+function isUndone({ attempts }: Notice, trouble: SlackTrouble | undefined): boolean {
+  return trouble?.definite === true && attempts === 0;
+}
 
 function isOfOneCard(trouble: SlackTrouble): boolean {
   return trouble.kind === 'refused' && !ofWholeChannel.has(trouble.error);

@@ -5,7 +5,7 @@ import { Refusal } from '../../refusal.ts';
 import type { PeopleDoor } from './door.ts';
 import { cardOf, findAskedPlan, readJudged } from './judged.ts';
 import { fitsSlack } from './slack-blocks.ts';
-import { type Answer, castVote, checkVote } from './vote.ts';
+import { type Answer, castVote, checkVote, recordingRefusals } from './vote.ts';
 
 /**
  * From a click that Slack signed to an answer: the button's value only finds the ask; digest, channel and message must
@@ -27,14 +27,17 @@ export async function answerByClick(
   said: { choice: Choice; reason?: string },
 ): Promise<void> {
   const asked = await findAsked(door, click);
-  if (said.choice === 'approve') await refuseUnshown(door, asked);
-  await castVote(door, answerOf(door, click, { ...asked, ...said }));
+  const answer = answerOf(door, click, { ...asked, ...said });
+  await recordingRefusals(door, answer, async () => await refuseCard(door, asked, said.choice));
+  await castVote(door, answer);
 }
 
 /** Whether this person's no would count, before a reason is asked for. */
 export async function checkDeny(door: PeopleDoor, click: Click): Promise<void> {
   const asked = await findAsked(door, click);
-  await checkVote(door, answerOf(door, click, { ...asked, choice: 'deny' }));
+  const answer = answerOf(door, click, { ...asked, choice: 'deny' });
+  await recordingRefusals(door, answer, async () => await refuseCard(door, asked, 'deny'));
+  await checkVote(door, answer);
 }
 
 const askedSchema = z.object({
@@ -88,14 +91,19 @@ function checkCard(asked: Asked, click: Click & { digest: string }): Asked {
   const isCard =
     asked.digest === click.digest && asked.channel === click.channel && asked.message === click.message;
   if (!isCard) throw notOurs();
-  if (!asked.newest) {
-    throw new Refusal('VOTE_STALE', 'request has changed since this card; answer the newest one');
-  }
   return asked;
 }
 
 function notOurs(): Refusal {
   return new Refusal('VOTE_STALE', 'this is not the card that was posted for this request');
+}
+
+/** Ours, and yet no card for this answer. */
+async function refuseCard(door: PeopleDoor, asked: Asked, choice: Choice): Promise<void> {
+  if (!asked.newest) {
+    throw new Refusal('VOTE_STALE', 'request has changed since this card; answer the newest one');
+  }
+  if (choice === 'approve') await refuseUnshown(door, asked);
 }
 
 /** A card that did not fit has no Approve button; a click on one was made elsewhere. */

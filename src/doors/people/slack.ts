@@ -142,6 +142,7 @@ const userSchema = z.object({ id: idSchema, team_id: idSchema.optional() });
 const teamSchema = z.object({ id: idSchema });
 
 const clickSchema = z.object({
+  type: z.literal('block_actions'),
   team: teamSchema,
   user: userSchema,
   channel: z.object({ id: idSchema }),
@@ -164,6 +165,7 @@ function parseClick(body: unknown): Click & { trigger_id: string } {
 }
 
 const submissionSchema = z.object({
+  type: z.literal('view_submission'),
   team: teamSchema,
   user: userSchema,
   view: z.object({

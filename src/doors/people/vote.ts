@@ -147,7 +147,11 @@ async function store(
 }
 
 /** A no of ours leaves an entry; trouble below it does not, because the same answer may still count. */
-async function recordingRefusals<T>(door: PeopleDoor, answer: Answer, work: () => Promise<T>): Promise<T> {
+export async function recordingRefusals<T>(
+  door: PeopleDoor,
+  answer: Answer,
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {

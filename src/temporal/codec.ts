@@ -39,7 +39,7 @@ function decrypt(payload: Payload, context: SerializationContext | undefined, ke
   const isForeign = context?.workflowId !== undefined && owner !== ownerOf(context);
   if (text.decode(payload.metadata?.['encoding'] ?? undefined) !== ENCODING || isForeign) return nothing();
   const plain = open(Buffer.from(payload.data ?? new Uint8Array()), owner, key);
-  return plain === undefined ? nothing() : temporal.api.common.v1.Payload.decode(plain);
+  return plain === undefined ? nothing() : proto.temporal.api.common.v1.Payload.decode(plain);
 }
 
 function open(data: Buffer, owner: string, key: Uint8Array): Uint8Array | undefined {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { codeOf, Refusal } from '../refusal.ts';
 import { registerDev } from './dev.ts';
 import { registerDigest } from './digest.ts';
+import { registerEvidence } from './evidence.ts';
 import { exitCodes } from './exit-code.ts';
 import { registerLedger } from './ledger.ts';
 import { registerMigrate } from './migrate.ts';
@@ -21,6 +22,7 @@ const groups: ((program: Command) => void)[] = [
   registerSubmit,
   registerRequests,
   registerLedger,
+  registerEvidence,
   registerDigest,
 ];
 

@@ -46,7 +46,11 @@ function headersOf(body: string, { signingSecret, clock }: Destination): Record<
 }
 
 /** Slack's scheme `v0`: `v0=` and hex of HMAC-SHA-256 over `v0:timestamp:body`. */
-export function signatureOf(signed: { timestamp: string; body: string; signingSecret: string }): string {
+export function signatureOf(signed: {
+  timestamp: string;
+  body: string | Uint8Array;
+  signingSecret: string;
+}): string {
   const { timestamp, body, signingSecret } = signed;
-  return `v0=${createHmac('sha256', signingSecret).update(`v0:${timestamp}:${body}`).digest('hex')}`;
+  return `v0=${createHmac('sha256', signingSecret).update(`v0:${timestamp}:`).update(body).digest('hex')}`;
 }

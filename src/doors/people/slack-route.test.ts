@@ -51,6 +51,8 @@ test('only a form with exactly one payload is taken', async () => {
   for (const wrong of ['', 'null', '[]', '"text"', '{"a":1']) {
     expect((await slack.send(formOf(wrong))).code).toBe('MALFORMED_JSON');
   }
+  const bytes = Buffer.concat([Buffer.from(body), Buffer.from([0xff])]);
+  expect((await slack.send(bytes)).code).toBe('INVALID_INPUT');
   expect((await slack.send(`payload=${'x'.repeat(600_000)}`)).code).toBe('TOO_LARGE');
   expect((await slack.send(body)).status).toBe(200);
 });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { codeOf } from '../../refusal.ts';
-import { verifySlackSignature } from './slack-signature.ts';
+import { signSlack, verifySlackSignature } from './slack-signature.ts';
 
 const vector = z
   .object({
@@ -66,4 +66,14 @@ test('a header that is missing, comes twice or is no timestamp is refused', () =
     const rawHeaders = ['X-Slack-Request-Timestamp', timestamp, ...mark];
     expect(codeFor({ rawHeaders })).toBe('SLACK_SIGNATURE');
   }
+});
+
+test('a part of the body cannot move into the timestamp, where the signed bytes stay the same', () => {
+  const timestamp = vector.timestamp;
+  const signature = signSlack({ timestamp, body: Buffer.from('text=a:payload=b'), secret });
+  const marked = ['X-Slack-Signature', signature];
+  const whole = [...stamp, ...marked];
+  expect(codeFor({ rawHeaders: whole, body: Buffer.from('text=a:payload=b') })).toBe('accepted');
+  const moved = ['X-Slack-Request-Timestamp', `${timestamp}:text=a`, ...marked];
+  expect(codeFor({ rawHeaders: moved, body: Buffer.from('payload=b') })).toBe('SLACK_SIGNATURE');
 });

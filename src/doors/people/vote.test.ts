@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type PeopleDoorFixture, startPeopleDoor } from '../../../test/fixtures/people-door.ts';
 import { CHANNEL } from '../../../test/fixtures/people-settings.ts';
 import type { Card } from '../../../test/fixtures/slack-user.ts';
+import { sha256Base64url } from '../../canonical.ts';
 import { verify } from '../../identity/verify.ts';
 import { ask } from './ask.ts';
 
@@ -143,6 +144,17 @@ test('another workspace cannot lend somebody’s user id', async () => {
   expect(counted(await votesOn(card.requestId))).toEqual(['mia approve']);
 });
 
+test('a person’s account counts in our own workspace alone', async () => {
+  const card = await askedCard();
+  await fixture.slack.interact(fixture.slack.payload('rob', card, { team: { id: 'T9' } }));
+  await fixture.slack.interact(fixture.slack.payload('rob', card));
+  await fixture.slack.told('rob', 'UNKNOWN_PERSON');
+  expect(await refusedIn(card.requestId)).toEqual([
+    'slack:T9/U7 UNKNOWN_PERSON',
+    'slack:T1/U7 UNKNOWN_PERSON',
+  ]);
+});
+
 test('only the card that was posted for this ask can be answered', async () => {
   const [card, other] = [await askedCard(), await askedCard()];
   const { slack } = fixture;
@@ -180,6 +192,16 @@ test('a card that a newer one has replaced takes no answer', async () => {
   expect(await refusedIn(filed.requestId)).toEqual(['mia VOTE_STALE']);
   await fixture.slack.click('mia', await fixture.slack.card(filed.requestId), 'approve');
   expect(counted(await votesOn(filed.requestId))).toEqual(['mia approve']);
+});
+
+test('a card of an older policy takes no answer, though it asks the very same', async () => {
+  const filed = await fixture.ask();
+  const old = await fixture.slack.card(filed.requestId);
+  await fixture.requests.plan(filed, { decision: { policyDigest: sha256Base64url('newer policies') } });
+  expect((await ask(fixture.door, filed)).digest).toBe(filed.digest);
+  await fixture.slack.interact(fixture.slack.payload('mia', old));
+  expect(await votesOn(filed.requestId)).toEqual([]);
+  expect(await refusedIn(filed.requestId)).toEqual(['mia VOTE_STALE']);
 });
 
 test('after its time an ask takes no answer', async () => {

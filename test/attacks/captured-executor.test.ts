@@ -4,7 +4,15 @@ import { createPossessionKey } from '../../src/identity/keys.ts';
 import { sign } from '../../src/identity/verify.ts';
 import { createEntryWriter } from '../../src/ledger/entry.ts';
 import { codeOf } from '../../src/refusal.ts';
-import { type Captured, capture, claimsOf, consume, mintAsExecutor, prove, trade } from '../fixtures/captured.ts';
+import {
+  type Captured,
+  capture,
+  claimsOf,
+  consume,
+  mintAsExecutor,
+  prove,
+  trade,
+} from '../fixtures/captured.ts';
 import { type Asked, type Firebreak, startFirebreak } from '../fixtures/firebreak.ts';
 
 /** A captured executor does what persons approved, once, and nothing beyond it. */

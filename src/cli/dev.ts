@@ -8,6 +8,7 @@ import { wholeNumber } from './whole-number.ts';
 
 /** `firebreak dev`: everything on this machine until Ctrl-C. */
 const PORT_MAX = 65_535;
+const SAME_PRESS_MS = 500;
 
 const optionsSchema = z.object({
   port: z.int().optional(),
@@ -65,11 +66,15 @@ async function dev(options: Options): Promise<void> {
 /** Resolves at the first signal; each further one only says what is going on. */
 async function untilAsked(stopping: AbortController): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
+  let firstMs = 0;
   const heard = () => {
     if (stopping.signal.aborted) {
+      // A launcher that hands signals on doubles the terminal's own: that is still the first Ctrl-C.
+      if (performance.now() - firstMs < SAME_PRESS_MS) return;
       say(`still stopping, up to half a minute; kill -9 ${process.pid} ends all at once and loses nothing`);
       return;
     }
+    firstMs = performance.now();
     say('stopping …');
     stopping.abort();
     resolve();

@@ -157,26 +157,43 @@ describe('the key manifest', () => {
   test('refuses a key that took another one’s place', async () => {
     await run();
     await rm(join(data.keys('gate'), 'receipt.jwk'));
-    await expect(run()).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: /receipt key of gate/ });
+    await expect(run()).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/receipt key of gate/),
+    });
   });
 
   test('refuses another ledger key', async () => {
     await run();
     await rm(join(data.keys('ledger'), 'note.key'));
     await ensureNoteKey(data.keys('ledger'), 'development.firebreak.local/ledger');
-    await expect(run()).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: /note key of the ledger/ });
+    await expect(run()).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/note key of the ledger/),
+    });
   });
 
-  test('refuses another root, and one that this root did not sign', async () => {
+  test('refuses a content that the root did not sign', async () => {
     await run();
     const text = await readFile(data.keyManifest, 'utf8');
     await tamper();
-    await expect(run()).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: /not signed by/ });
+    await expect(run()).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/not signed by/),
+    });
     await writeFile(data.keyManifest, text);
     await expect(run()).resolves.toBeDefined();
+  });
+
+  test('refuses another root than the pinned one, also where no manifest stands yet', async () => {
+    await run();
     await rm(data.keys('root'), { recursive: true });
     await ensureKeys('root', data.keys('root'));
-    await expect(run()).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: /pins/ });
+    await rm(data.keyManifest);
+    await expect(run()).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/pins/),
+    });
   });
 });
 

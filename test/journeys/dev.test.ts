@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
@@ -55,6 +56,25 @@ async function sessionOf({ origin, workloadKey }: Ready) {
   return await openSession({ origin, workload });
 }
 
+async function answers(url: string): Promise<boolean> {
+  return await fetch(url).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+}
+
+async function upOf(domain: string, env: NodeJS.ProcessEnv) {
+  const child = spawn(process.execPath, [launcher, 'up', domain], {
+    env,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const ended = Promise.all([text(child.stderr), once(child, 'exit')]).then(([stderr]) => ({
+    code: child.exitCode,
+    stderr,
+  }));
+  return { child, ended };
+}
+
 const isThere = async (file: string) =>
   await access(file).then(
     () => true,
@@ -100,7 +120,7 @@ describe('in this process', () => {
     const holders = (secret: string) => domains.filter((domain) => told.get(domain)?.includes(secret));
     for (const domain of domains) {
       expect(holders(`FIREBREAK_DATABASE_URL_${domain.toUpperCase()}"`)).toEqual([domain]);
-      expect(holders(join(data, 'keys', domain))).toEqual([domain]);
+      expect(holders(`${join(data, 'keys', domain)}"`)).toEqual([domain]);
     }
     expect(holders('"FIREBREAK_CREDENTIALS_DATABASE_URL"')).toEqual(['credentials']);
     expect(holders('xoxb-')).toEqual(['people']);
@@ -126,6 +146,20 @@ describe('in this process', () => {
     expect((await readiness(dev.ready().origin)).body).toMatchObject({ missing: ['ledger'] });
     await dev.restart('ledger');
     expect((await readiness(dev.ready().origin)).status).toBe(200);
+  });
+
+  test('`up` runs one domain by its environment alone, and refuses to start without it', async () => {
+    await dev.kill('ledger', 'SIGKILL');
+    const bare = await upOf('ledger', { PATH: process.env['PATH'] });
+    expect(await bare.ended).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^CONFIG_INVALID: .*FIREBREAK_/m),
+    });
+    const whole = await upOf('ledger', dev.environmentOf('ledger'));
+    await until(async () => await answers(`${dev.settings.addresses.ledger}/healthz`));
+    whole.child.kill('SIGTERM');
+    expect(await whole.ended).toMatchObject({ code: 0 });
+    await dev.restart('ledger');
   });
 
   test('stop leaves no process and no ready file, and the data start again', async () => {

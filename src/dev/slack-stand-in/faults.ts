@@ -1,14 +1,17 @@
 import { z } from 'zod';
 
 /**
- * A switch for tests: the next calls of a Web API method meet trouble. `limited` answers 429 with Retry-After, `down`
- * a 503; `lost` does what was asked and then breaks the connection, so that nobody hears of it.
+ * A switch for tests: the next calls of a Web API method meet trouble. `limited` answers 429 with Retry-After,
+ * `refused` an error of Slack's, `down` a 503; `lost` does what was asked and then breaks the connection, so that
+ * nobody hears of it.
  */
 export const faultSchema = z.strictObject({
   /** A method, or `*` for every one. */
   method: z.string().min(1),
-  kind: z.enum(['limited', 'down', 'lost']),
+  kind: z.enum(['limited', 'refused', 'down', 'lost']),
   times: z.int().min(1).max(10_000).default(1),
+  /** Slack's word, where it refuses. */
+  error: z.string().min(1).default('fatal_error'),
   retryAfterS: z.int().min(1).max(600).default(1),
 });
 export type Fault = z.infer<typeof faultSchema>;

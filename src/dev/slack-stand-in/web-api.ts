@@ -35,7 +35,7 @@ export function registerWebApi(scope: FastifyInstance, standIn: StandIn, faults:
   scope.post<{ Params: { method: string } }>(url, { bodyLimit: BODY_MAX_BYTES }, async (request, reply) => {
     const { method } = request.params;
     const fault = faults.take(method);
-    if (fault?.kind === 'limited' || fault?.kind === 'down') return await refuse(reply, fault);
+    if (fault !== undefined && fault.kind !== 'lost') return await refuse(reply, fault);
     const answer = await answerTo(standIn, method, request);
     // Done, and nobody hears of it.
     if (fault?.kind === 'lost') return request.raw.socket.destroy();
@@ -43,7 +43,8 @@ export function registerWebApi(scope: FastifyInstance, standIn: StandIn, faults:
   });
 }
 
-async function refuse(reply: FastifyReply, { kind, retryAfterS }: Fault) {
+async function refuse(reply: FastifyReply, { kind, error, retryAfterS }: Fault) {
+  if (kind === 'refused') return await reply.send({ ok: false, error });
   return kind === 'limited'
     ? await reply
         .code(429)

@@ -144,15 +144,25 @@ test('a replaced card says so and points to the newest, which alone has buttons'
   expect(newest?.blocks.map(({ type }) => type)).toContain('actions');
 });
 
-test('a card that Slack refuses delays no other', async () => {
-  const poisoned = await fixture.requests.file();
-  await ask(fixture.door, poisoned);
-  await fixture.query("update firebreak.ask set card_hash = repeat('A', 43) where request_id = $1", [
-    poisoned.requestId,
-  ]);
-  await fixture.requests.end(poisoned.requestId, 'cancelled');
+test('a card that differs from the one that was recorded is not shown, and delays no other', async () => {
+  await fixture.slack.fault({ method: '*', kind: 'down', times: 1_000 });
+  const altered = await fixture.ask();
+  const hash = "update firebreak.ask set card_hash = repeat('A', 43) where request_id = $1";
+  await fixture.query(hash, [altered.requestId]);
   const { requestId } = await fixture.ask();
+  await fixture.slack.fault();
   expect((await fixture.slack.card(requestId)).buttons).toEqual(['Approve', 'Deny']);
+  expect(await cardsOf(altered.requestId)).toEqual([]);
+});
+
+test('a card that Slack refuses gets a smaller one, without Approve, and delays no other', async () => {
+  await fixture.slack.fault({ method: 'chat.postMessage', kind: 'refused', error: 'msg_blocks_too_long' });
+  const { requestId } = await fixture.ask();
+  const other = await fixture.ask();
+  const card = await fixture.slack.card(requestId);
+  expect(card.buttons).toEqual(['Deny']);
+  expect(card.text).toContain('It is not shown in part');
+  expect((await fixture.slack.card(other.requestId)).buttons).toEqual(['Approve', 'Deny']);
 });
 
 test('a reason that grows too long for Slack when it is made visible still closes the card', async () => {

@@ -114,7 +114,7 @@ test('a workflow that was started by hand, without context, plans nothing', asyn
     taskQueue: 'firebreak',
     args: [{ requestId: asked.requestId, revision: 1 }],
   });
-  await expect(forged.result()).rejects.toThrow();
+  await expect(forged.result()).rejects.toThrow('Workflow execution failed');
   await firebreak.click(asked, 'alice');
   expect(await firebreak.ended(asked)).toMatchObject({ state: 'done' });
 });

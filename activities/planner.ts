@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type ActionDefinition, type PlanBody, planBodySchema } from '../src/action/define.ts';
-import { parseContent, type RequestContent, requestDigestOf, targetNameOf } from '../src/action/request.ts';
+import { type RequestContent, targetNameOf } from '../src/action/request.ts';
 import { canonicalText, sha256Base64url } from '../src/canonical.ts';
+import { readContent } from '../src/database/request-content.ts';
 import type { RequestRow } from '../src/database/requests.ts';
 import type { Claims } from '../src/identity/claims.ts';
 import type { SigningKey } from '../src/identity/keys.ts';
@@ -48,16 +49,6 @@ export async function planNow(planner: Planner, row: RequestRow): Promise<Planne
     counts: plan.counts,
   };
   return { claims, statement: await sign(planner.planKey, 'plan', claims), plan, body, content, target };
-}
-
-function readContent(row: RequestRow): RequestContent {
-  try {
-    const content = parseContent(row.content);
-    if (content.requestId === row.id && requestDigestOf(content) === row.request_digest) return content;
-    throw new TypeError('digest differs');
-  } catch (cause) {
-    throw new Refusal('DIGEST_MISMATCH', 'stored request is not what its digest covers', { cause });
-  }
 }
 
 /** The target of the request's own tenant and environment, by the configuration of this domain. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { parseContent } from '../src/action/request.ts';
 import type { Caller } from '../src/call/call.ts';
 import type { Database } from '../src/database/pool.ts';
+import { readContent } from '../src/database/request-content.ts';
 import { requestFacts } from '../src/database/request-facts.ts';
 import { findRequest, type RequestState } from '../src/database/requests.ts';
 import type { TrustedKeys } from '../src/identity/manifest.ts';
@@ -127,7 +127,7 @@ async function lookAtVotes(own: Collaborators, step: RequestReference & { digest
     'select statement from firebreak.vote where request_id = $1 and revision = $2 and digest = $3 order by id',
     values,
   );
-  const content = parseContent(row.content);
+  const content = readContent(row);
   const nowS = Math.floor(own.clock() / 1_000);
   const votes = await Promise.all(
     rows.map(async ({ statement }) => await verify('vote', statement, { keys: own.keys, nowS })),

@@ -1,8 +1,9 @@
 import { type PlanBody, planBodySchema } from '../action/define.ts';
 import type { ActionManifest, ActionManifests } from '../action/manifest.ts';
-import { parseContent, type RequestContent, requestDigestOf, targetNameOf } from '../action/request.ts';
+import { type RequestContent, requestDigestOf, targetNameOf } from '../action/request.ts';
 import { sha256Base64url } from '../canonical.ts';
 import type { Database } from '../database/pool.ts';
+import { readContent } from '../database/request-content.ts';
 import { findPlan, type RequestRow } from '../database/requests.ts';
 import { findSession, type SessionRow } from '../database/sessions.ts';
 import type { TrustedKeys } from '../identity/manifest.ts';
@@ -39,22 +40,6 @@ export async function readSubject(
   const manifest = own.manifests.find(content.action);
   const plan = stage === 'submit' ? null : await readPlan(own, content);
   return { content, agent: row.agent, session, manifest, plan };
-}
-
-function readContent(row: RequestRow): RequestContent {
-  const content = parseStored('request', () => parseContent(row.content));
-  const same =
-    requestDigestOf(content) === row.request_digest &&
-    content.requestId === row.id &&
-    content.revision === row.revision &&
-    content.session === row.session_id &&
-    content.tenant === row.tenant &&
-    content.environment === row.environment &&
-    content.action === row.action &&
-    content.resource === row.resource &&
-    targetNameOf(content) === row.target;
-  if (!same) throw differs('request', 'its digest covers');
-  return content;
 }
 
 /** The broker's own record of the session: whose it is cannot be said by whoever filed the request. */

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { type PlanBody, planBodySchema } from '../action/define.ts';
-import { parseContent, targetNameOf } from '../action/request.ts';
 import { sha256Base64url } from '../canonical.ts';
 import type { ConsumeFacts } from '../capability/may-consume.ts';
 import type { Database } from '../database/pool.ts';
+import { readContent } from '../database/request-content.ts';
 import { findRequest, type RequestRow } from '../database/requests.ts';
 import { findSession } from '../database/sessions.ts';
 import type { Claims } from '../identity/claims.ts';
@@ -71,16 +71,6 @@ export async function loadFacts(gate: Gate, tx: Database, asked: Asked): Promise
 
 function trustOf(gate: Gate, code: 'PLAN_STALE' | 'APPROVAL_MISSING') {
   return { keys: gate.keys, nowS: Math.floor(gate.clock() / 1_000), code };
-}
-
-function readContent(row: RequestRow) {
-  try {
-    const content = parseContent(row.content);
-    if (content.requestId !== row.id || targetNameOf(content) !== row.target) throw new TypeError('differs');
-    return content;
-  } catch (cause) {
-    throw new Refusal('DIGEST_MISMATCH', 'stored request is not what its digest covers', { cause });
-  }
 }
 
 const planSchema = z.object({ body: z.string(), statement: z.string() });

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { type PlanBody, planBodySchema } from '../../action/define.ts';
 import type { ActionManifest } from '../../action/manifest.ts';
-import { digestOf, parseContent, type RequestContent, requestDigestOf } from '../../action/request.ts';
+import { digestOf, type RequestContent } from '../../action/request.ts';
 import { canonicalText, sha256Base64url } from '../../canonical.ts';
 import type { Database } from '../../database/pool.ts';
+import { readContent } from '../../database/request-content.ts';
 import type { RequestRow } from '../../database/requests.ts';
 import { type Electorate, groupsOf } from '../../quorum/electorate.ts';
 import { Refusal } from '../../refusal.ts';
@@ -71,16 +72,6 @@ export function electorateOf(
 
 export function nameOf({ settings }: Pick<PeopleDoor, 'settings'>, person: string): string {
   return settings.people.find(({ id }) => id === person)?.name ?? person;
-}
-
-export function readContent(row: RequestRow): RequestContent {
-  const content = parseStored('request', () => parseContent(row.content));
-  const same =
-    content.requestId === row.id &&
-    content.revision === row.revision &&
-    requestDigestOf(content) === row.request_digest;
-  if (!same) throw differs('request', 'its digest');
-  return content;
 }
 
 function readPlan(body: string): PlanBody {

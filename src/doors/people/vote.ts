@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { Database } from '../../database/pool.ts';
+import { readContent } from '../../database/request-content.ts';
 import { findRequest, type RequestRow } from '../../database/requests.ts';
 import type { Claims } from '../../identity/claims.ts';
 import { sign } from '../../identity/verify.ts';
@@ -9,7 +10,7 @@ import type { Choice } from '../../quorum/electorate.ts';
 import { mayVote } from '../../quorum/may-vote.ts';
 import { codeOf, Refusal, refusals } from '../../refusal.ts';
 import { nowS, type PeopleDoor, type RequestReference } from './door.ts';
-import { electorateOf, readContent } from './judged.ts';
+import { electorateOf } from './judged.ts';
 
 /** One person's answer to one card, as its surface verified it. */
 export type Answer = RequestReference & {

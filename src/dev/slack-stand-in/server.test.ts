@@ -57,6 +57,10 @@ afterEach(async () => {
 
 async function start() {
   standIn = createHttpServer(createLog('test', 'silent'));
+  // A host that reads JSON from whatever a page may send without asking.
+  standIn.addContentTypeParser('text/plain', { parseAs: 'string' }, (_request, body, done) =>
+    done(null, JSON.parse(String(body))),
+  );
   registerSlackStandIn(standIn, {
     prefix: '/slack-stand-in',
     botToken: TOKEN,

@@ -225,6 +225,11 @@ test.each(['cancelled', 'denied', 'expired', 'failed', 'indeterminate', 'perform
     await fixture.slack.told('mia', 'REQUEST_CLOSED');
     expect(await votesOn(card.requestId)).toEqual([]);
     expect(await refusedIn(card.requestId)).toEqual(['mia REQUEST_CLOSED']);
+    const deny = { type: 'button', action_id: 'firebreak_deny', value: card.value };
+    const before = fixture.calls.length;
+    await fixture.slack.interact(fixture.slack.payload('mia', card, { actions: [deny] }));
+    expect(await refusedIn(card.requestId)).toEqual(['mia REQUEST_CLOSED', 'mia REQUEST_CLOSED']);
+    expect(fixture.calls.slice(before).map(({ method }) => method)).not.toContain('views.open');
   },
 );
 

@@ -7,7 +7,7 @@ import { createDataConverter } from './converter.ts';
 /** How long a first connection may take, milliseconds; later breaks are healed by the connection itself. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-type TemporalClient = { client: Client; close(): Promise<void> };
+export type TemporalClient = { client: Client; close(): Promise<void> };
 
 /** Reads `TEMPORAL_*` as Temporal's own tools do. */
 export function temporalConnectConfig(variables: NodeJS.ProcessEnv) {

@@ -1,30 +1,18 @@
-import { isGrpcServiceError, ServiceError, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import { Refusal } from '../../refusal.ts';
-import type { connectTemporal } from '../../temporal/client.ts';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import type { TemporalClient } from '../../temporal/client.ts';
 import { withContext } from '../../temporal/context.ts';
 import { WORKFLOW_QUEUE, workflowIdOf } from '../../temporal/queues.ts';
+import { asUnreachable, isReachable } from '../../temporal/reachable.ts';
 import type { Starter, StartRow } from './outbox.ts';
 
 /** Starts the one workflow of a request; the request's id is the workflow's id, so twice is once. */
-type TemporalClient = Awaited<ReturnType<typeof connectTemporal>>;
-
 /** How long one start may take, milliseconds. */
 const START_TIMEOUT_MS = 5_000;
-const PING_TIMEOUT_MS = 1_000;
-/** DEADLINE_EXCEEDED and UNAVAILABLE: gRPC's words for a server that is silent or away. */
-const GRPC_UNREACHABLE: readonly number[] = [4, 14];
 
 export function createStarter(temporal: TemporalClient): Starter {
-  const { client } = temporal;
   return {
     start: async (row) => await startWorkflow(temporal, row),
-    async isReachable() {
-      const ask = async () => await client.workflowService.getSystemInfo({});
-      return await client.withDeadline(Date.now() + PING_TIMEOUT_MS, ask).then(
-        () => true,
-        () => false,
-      );
-    },
+    isReachable: async () => await isReachable(temporal),
     close: async () => await temporal.close(),
   };
 }
@@ -46,13 +34,6 @@ async function startWorkflow({ client }: TemporalClient, row: StartRow): Promise
   } catch (error) {
     // Its workflow ran and has ended: started is all that this row wants.
     if (error instanceof WorkflowExecutionAlreadyStartedError) return;
-    if (isUnreachable(error))
-      throw new Refusal('UNAVAILABLE', 'Temporal cannot be reached', { cause: error });
-    throw error;
+    throw asUnreachable(error);
   }
-}
-
-function isUnreachable(error: unknown): boolean {
-  const cause = error instanceof ServiceError ? error.cause : error;
-  return isGrpcServiceError(cause) && GRPC_UNREACHABLE.includes(cause.code);
 }

@@ -398,6 +398,19 @@ test('another page in the developer’s browser clicks nothing', async () => {
   expect(received).toHaveLength(2);
 });
 
+test('nobody clicks from another machine', async () => {
+  const payload = { channel: 'C1', message: await postCard(), action_id: 'approve', user: 'U2' };
+  const click = {
+    method: 'POST',
+    url: '/slack-stand-in/click',
+    payload,
+    headers: { host: 'localhost' },
+  } as const;
+  expect((await standIn.inject({ ...click, remoteAddress: '192.0.2.1' })).statusCode).toBe(403);
+  expect(received).toEqual([]);
+  expect((await standIn.inject({ ...click, remoteAddress: '127.0.0.1' })).statusCode).toBe(200);
+});
+
 test('trouble on demand: limited, down, and done without an answer', async () => {
   const faults = [
     { method: 'chat.postMessage', kind: 'limited', retryAfterS: 7 },

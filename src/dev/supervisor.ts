@@ -38,7 +38,7 @@ export type RunningDev = {
   settings: Settings;
   urls: DevUrls;
   /** Where people click, for `createSlackPerson`. */
-  slack(): { page: string; botToken: string; channel: string };
+  slack(): { page: string; botToken: string; signingSecret: string; channel: string };
   /** The whole environment of a domain's process: what somebody who captured it would hold. */
   environmentOf(domain: Domain): NodeJS.ProcessEnv;
   /** A part that is ended by this stays down until `restart`; one that ends otherwise comes back by itself. */
@@ -127,6 +127,7 @@ class Run {
       slack: () => ({
         page: this.#ready(launched).slack,
         botToken: launched.world.secrets.slackBotToken,
+        signingSecret: launched.world.secrets.slackSigningSecret,
         channel: launched.settings.slack.channel,
       }),
       environmentOf: (domain) => environmentOf(domain, launched.world),

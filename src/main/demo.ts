@@ -15,6 +15,7 @@ const REQUEST = fileURLToPath(new URL('../../demo/request.json', import.meta.url
 
 const optionsSchema = z.object({
   yes: z.boolean().default(false),
+  attacks: z.boolean().default(false),
   json: z.boolean().default(false),
   data: z.string().optional(),
   request: z.string(),
@@ -25,6 +26,7 @@ type Options = z.infer<typeof optionsSchema>;
 const program = new Command('npm run demo --')
   .description('an agent asks to delete rows of a production database; you approve in Slack; it happens once')
   .option('--yes', 'click Approve for you')
+  .option('--attacks', 'afterwards, try the same doors wrongly and show each refusal')
   .option('--json', 'print one JSON object last, and the steps on standard error')
   .option('--data <directory>', 'keep everything here (default: a temporary folder, removed at the end)')
   .option('--request <file>', 'the request, JSON', REQUEST)
@@ -52,7 +54,7 @@ async function demo(options: Options): Promise<void> {
   }
 }
 
-async function runOn(data: string, { yes, json, request, port }: Options): Promise<void> {
+async function runOn(data: string, { yes, attacks, json, request, port }: Options): Promise<void> {
   const say = (line: string) => (json ? process.stderr : process.stdout).write(`${line}\n`);
   const startedMs = performance.now();
   say('starting  PostgreSQL, Temporal, nine domains and a stand-in for Slack …');
@@ -64,7 +66,7 @@ async function runOn(data: string, { yes, json, request, port }: Options): Promi
   try {
     say(`started   in ${((performance.now() - startedMs) / 1_000).toFixed(1)} s at ${dev.ready().origin}`);
     await refillShop(dev.urls.shopSuperuser);
-    const report = await Promise.race([runDemo({ dev, requestFile: request, yes, say }), leaving]);
+    const report = await Promise.race([runDemo({ dev, requestFile: request, yes, attacks, say }), leaving]);
     print(json, report, []);
     if (report.outcome !== 'done') process.exitCode = 1;
   } finally {

@@ -7,6 +7,7 @@ import { loadManifest } from '../../identity/manifest.ts';
 import { Refusal } from '../../refusal.ts';
 import { createSlackPerson } from '../slack-person.ts';
 import type { RunningDev } from '../supervisor.ts';
+import { runAttacks } from './attacks.ts';
 import { readStory, type Story } from './story.ts';
 import { openTargetWitness, type TargetWitness } from './target.ts';
 
@@ -20,6 +21,8 @@ export type DemoOptions = {
   requestFile: string;
   /** Click Approve for the user. */
   yes: boolean;
+  /** Afterwards, try the same doors wrongly. */
+  attacks: boolean;
   say: (line: string) => void;
 };
 
@@ -46,13 +49,17 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   try {
     const before = await witness.count(input.table);
     say(`target    ${input.table} has ${before} rows`);
-    const client = await openClient(dev, say);
+    const { client, held } = await openClient(dev, say);
     const submitted = await client.submit(text.raw);
     say(`request   ${submitted.requestId} asks for ${action}: accepted, durable, not decided`);
     const view = await followTo(client, options, submitted.requestId);
     const after = await witness.count(input.table);
     say(`target    ${input.table} has ${after} rows, ${before - after} fewer`);
-    return await concluded(options, { view, before, after, witness });
+    const attacks =
+      options.attacks && view.state === 'done'
+        ? await runAttacks({ dev, held, client, done: view.requestId, request: text.raw }, say)
+        : [];
+    return await concluded(options, { view, before, after, witness, attacks });
   } finally {
     await witness.close();
   }
@@ -71,7 +78,7 @@ async function readRequest(file: string) {
   }
 }
 
-async function openClient(dev: RunningDev, say: (line: string) => void): Promise<AgentClient> {
+async function openClient(dev: RunningDev, say: (line: string) => void) {
   const { origin, workloadKey } = dev.ready();
   if (workloadKey === undefined) {
     throw new Refusal('CONFIG_INVALID', 'expected an agent of the development issuer in firebreak.toml');
@@ -79,7 +86,7 @@ async function openClient(dev: RunningDev, say: (line: string) => void): Promise
   const workload = await readJsonFile(workloadKey, workloadKeySchema);
   const held = await openSession({ origin, workload });
   say(`session   ${held.session.sessionId} for ${workload.subject}, its token bound to a key made just now`);
-  return createAgentClient({ origin, ...held });
+  return { held, client: createAgentClient({ origin, ...held }) };
 }
 
 async function followTo(client: AgentClient, options: DemoOptions, requestId: string): Promise<RequestView> {
@@ -117,9 +124,16 @@ async function approve({ dev, say }: DemoOptions, requestId: string): Promise<vo
   say(`approval  ${person.name} clicked Approve`);
 }
 
-type Ended = { view: RequestView; before: number; after: number; witness: TargetWitness };
+type Ended = {
+  view: RequestView;
+  before: number;
+  after: number;
+  witness: TargetWitness;
+  attacks: DemoReport['attacks'];
+};
 
-async function concluded(options: DemoOptions, { view, before, after, witness }: Ended): Promise<DemoReport> {
+async function concluded(options: DemoOptions, ended: Ended): Promise<DemoReport> {
+  const { view, before, after, witness, attacks } = ended;
   const { dev, say } = options;
   const { requestId, digest = '', state, traceId } = view;
   const { count, keptRows } = await witness.effects(requestId);
@@ -145,7 +159,7 @@ async function concluded(options: DemoOptions, { view, before, after, witness }:
     capability,
     target: { before, after },
     ledger: { origin, size, root },
-    attacks: [],
+    attacks,
     traceId,
   };
 }

@@ -43,6 +43,6 @@ await runDomain('broker', async (own) => {
     workloads: settings.workloads,
   });
   registerMetadata(server, { origin, keys: await ensureKeys('broker', environment.FIREBREAK_KEYS) });
-  await listenAt(server, address);
+  await listenAt(server, own);
   return [server, sweepSeen(database, log)];
 });

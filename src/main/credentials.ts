@@ -29,6 +29,6 @@ await runDomain('credentials', async (own) => {
     log,
     handlers: { trade },
   });
-  await listenAt(server, address);
+  await listenAt(server, own);
   return [trades, server];
 });

@@ -29,6 +29,16 @@ const secret = z
   .min(1)
   .transform((value) => new Secret(value));
 
+const HOST_AND_PORT = /^(?<host>\[[0-9a-f:]+\]|[\w.-]+):(?<port>\d{1,5})$/i;
+
+const listen = z
+  .string()
+  .regex(HOST_AND_PORT, 'expected host:port')
+  .transform((text) => {
+    const { host = '', port } = HOST_AND_PORT.exec(text)?.groups ?? {};
+    return { host: host.replaceAll(/[[\]]/g, ''), port: Number(port) };
+  });
+
 const schema = z.object({
   FIREBREAK_CONFIG: z.string().min(1),
   /** The folder of this domain's own keys. */
@@ -38,6 +48,8 @@ const schema = z.object({
   FIREBREAK_ACTION_MANIFEST: z.string().min(1),
   /** The pinned hash of the offline roots. */
   FIREBREAK_ROOTS: z.string().length(43),
+  /** Where to listen, when the address that others call is not this machine's own: a container, a TLS proxy. */
+  FIREBREAK_LISTEN: listen.optional(),
   FIREBREAK_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   /** A path, for tests: what stands there names the point at which the process dies; see `src/crash-point.ts`. */
   FIREBREAK_CRASH_POINTS: z.string().min(1).optional(),

@@ -40,6 +40,6 @@ await runDomain('executor', async (own) => {
     ),
   );
   const server = createServer({ domain: 'executor', address, keys, clock: own.clock, log, handlers: {} });
-  await listenAt(server, address);
+  await listenAt(server, own);
   return [...workers, server];
 });

@@ -24,6 +24,6 @@ await runDomain('gate', async (own) => {
   };
   const handlers = { consume: createConsume(gate), settled: createSettled(gate) };
   const server = createServer({ domain: 'gate', address, keys, clock: own.clock, log, handlers });
-  await listenAt(server, address);
+  await listenAt(server, own);
   return [server, sweepSeen(database, log)];
 });

@@ -41,7 +41,7 @@ await runDomain('gateway', async (own) => {
       ...((await outbox.isReachable()) ? [] : ['temporal']),
     ],
   });
-  await listenAt(server, own.addresses.gateway);
+  await listenAt(server, own);
   return [outbox, server, sweepSeen(database, log)];
 });
 

@@ -3,10 +3,10 @@ import { parseVerifierKey } from '../ledger/note.ts';
 import { loadNoteKey, NOTE_KEY_FILE } from '../ledger/note-key.ts';
 import { startSequencer } from '../ledger/sequencer.ts';
 import { Refusal } from '../refusal.ts';
-import { runDomain } from './process.ts';
+import { listenAt, runDomain } from './process.ts';
 
 await runDomain('ledger', async (own) => {
-  const { addresses, database, keys, log } = own;
+  const { database, keys, log } = own;
   const { signer, verifierKey } = await loadNoteKey(own.keyFile(NOTE_KEY_FILE));
   if (verifierKey !== keys.ledger) {
     throw new Refusal('CONFIG_INVALID', `note key is ${verifierKey}, key manifest names ${keys.ledger}`);
@@ -23,7 +23,6 @@ await runDomain('ledger', async (own) => {
   });
   await database.listen(['firebreak_entry'], () => sequencer.ring());
   const server = createLogServer({ database, verifierKey, sequencer, log });
-  const { hostname, port } = new URL(addresses.ledger);
-  await server.listen({ host: hostname, port: Number(port) });
+  await listenAt(server, own);
   return [sequencer, server];
 });

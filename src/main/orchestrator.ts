@@ -24,6 +24,6 @@ await runDomain('orchestrator', async (own) => {
     log,
     handlers: {},
   });
-  await listenAt(server, address);
+  await listenAt(server, own);
   return [worker, server];
 });

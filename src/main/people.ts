@@ -38,7 +38,7 @@ await runDomain('people', async (own) => {
   const app = createSlackApp({ door, slack }, token);
   registerSlackRoute(server, { door, app, signingSecret });
   registerReadiness(server, { database, slack: poster, temporal: ring, mode: settings.deployment.mode });
-  await listenAt(server, address);
+  await listenAt(server, own);
   return [ring, poster, app, server, sweepSeen(database, log)];
 });
 

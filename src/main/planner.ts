@@ -28,6 +28,6 @@ await runDomain('planner', async (own) => {
   });
   const handlers = { plan: createPlanCall(planner) };
   const server = createServer({ domain: 'planner', address, keys, clock: own.clock, log, handlers });
-  await listenAt(server, address);
+  await listenAt(server, own);
   return [worker, server];
 });

@@ -108,10 +108,17 @@ function closeAtSignal(parts: Part[], log: Log): void {
   process.on('disconnect', () => void close());
 }
 
-/** Listens at a domain's own configured address. */
-export async function listenAt(server: FastifyInstance, address: string): Promise<void> {
-  const { hostname, port } = new URL(address);
-  await server.listen({ host: hostname, port: Number(port) });
+/** Listens where FIREBREAK_LISTEN says, else at the address by which others are configured to call this domain. */
+export async function listenAt(
+  server: FastifyInstance,
+  { addresses, domain, environment }: Pick<DomainProcess, 'addresses' | 'domain' | 'environment'>,
+): Promise<void> {
+  const { hostname, port } = new URL(addresses[domain]);
+  // A port that is left out would become any free one, where nobody calls.
+  if (environment.FIREBREAK_LISTEN === undefined && port === '') {
+    throw new Refusal('CONFIG_INVALID', `expected a port in addresses.${domain}, or FIREBREAK_LISTEN`);
+  }
+  await server.listen(environment.FIREBREAK_LISTEN ?? { host: hostname, port: Number(port) });
 }
 
 const FORGET_PERIOD_MS = 60_000;

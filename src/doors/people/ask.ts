@@ -104,16 +104,17 @@ function refuseUnreachable(door: PeopleDoor, judged: Judged, { groups, quorum }:
   }
 }
 
-const askSchema = z.object({ expires_at: z.date() });
+const askSchema = z.object({ expires_at: z.date(), same: z.boolean() });
 
+/** The newest ask of the request, where it is this one; an older one has a card that says it was replaced. */
 async function findAsk(door: PeopleDoor, { content, digest }: Judged, policyDigest: string) {
-  const [found] = await door.database.rows(
+  const [newest] = await door.database.rows(
     askSchema,
-    `select expires_at from firebreak.ask
-     where request_id = $1 and revision = $2 and digest = $3 and policy_digest = $4`,
+    `select expires_at, revision = $2 and digest = $3 and policy_digest = $4 as same from firebreak.ask
+     where request_id = $1 order by id desc limit 1`,
     [content.requestId, content.revision, digest, policyDigest],
   );
-  return found;
+  return newest?.same === true ? newest : undefined;
 }
 
 function replyOf({ digest }: Judged, found: z.infer<typeof askSchema>): CallReply<'people', 'ask'> {

@@ -194,6 +194,25 @@ test('a card that a newer one has replaced takes no answer', async () => {
   expect(counted(await votesOn(filed.requestId))).toEqual(['mia approve']);
 });
 
+test('a plan that came back is asked again, on a card that takes answers', async () => {
+  const filed = await fixture.ask();
+  const first = await fixture.slack.card(filed.requestId);
+  await fixture.requests.plan(filed, { plan: { counts: { rows: 121 } } });
+  await ask(fixture.door, filed);
+  await fixture.requests.plan(filed);
+  expect((await ask(fixture.door, filed)).digest).toBe(filed.digest);
+  // The very same again changes nothing.
+  expect((await ask(fixture.door, filed)).digest).toBe(filed.digest);
+  const asks = await fixture.query('select from firebreak.ask where request_id = $1', [filed.requestId]);
+  expect(asks).toHaveLength(3);
+  const newest = await until(async () => {
+    const card = await fixture.slack.card(filed.requestId);
+    return card.ts === first.ts ? undefined : card;
+  });
+  await fixture.slack.click('mia', newest, 'approve');
+  expect(counted(await votesOn(filed.requestId))).toEqual(['mia approve']);
+});
+
 test('a card of an older policy takes no answer, though it asks the very same', async () => {
   const filed = await fixture.ask();
   const old = await fixture.slack.card(filed.requestId);
@@ -300,4 +319,16 @@ test('an approval of what its card did not show does not count', async () => {
   await fixture.slack.click('mia', card, 'deny');
   await fixture.slack.submit('mia', (await fixture.slack.window('mia'))?.id ?? '', { preset: 'unclear' });
   expect(counted(await votesOn(card.requestId))).toEqual(['mia deny']);
+});
+
+test('a yes may be followed by a no of the same person, and a no by nothing', async () => {
+  const card = await askedCard();
+  const { slack } = fixture;
+  await slack.click('mia', card, 'approve');
+  await slack.click('mia', card, 'deny');
+  await slack.submit('mia', (await slack.window('mia'))?.id ?? '', { preset: 'other' });
+  expect(counted(await votesOn(card.requestId))).toEqual(['mia approve', 'mia deny']);
+  await slack.interact(slack.payload('mia', card));
+  await slack.told('mia', 'ALREADY_VOTED');
+  expect(counted(await votesOn(card.requestId))).toEqual(['mia approve', 'mia deny']);
 });

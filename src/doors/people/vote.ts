@@ -80,7 +80,7 @@ type Facts = { row: RequestRow; ask: Ask | undefined; isOpen: boolean; hasVoted:
 const foundSchema = z.object({ found: z.boolean() });
 
 async function readFacts({ database }: PeopleDoor, answer: Answer): Promise<Facts> {
-  const { requestId, revision, digest, person } = answer;
+  const { requestId, revision, digest, person, choice } = answer;
   const row = await findRequest(database, requestId);
   const [ask] = await database.rows(
     askSchema,
@@ -91,8 +91,9 @@ async function readFacts({ database }: PeopleDoor, answer: Answer): Promise<Fact
   const [vote] = await database.rows(
     foundSchema,
     `select exists (select from firebreak.vote
-       where request_id = $1 and revision = $2 and digest = $3 and voter = $4) as found`,
-    [requestId, revision, digest, person ?? ''],
+       where request_id = $1 and revision = $2 and digest = $3 and voter = $4
+         and choice in ($5, 'deny')) as found`,
+    [requestId, revision, digest, person ?? '', choice],
   );
   const isOpen = row.revision === revision && (await isStillOpen(database, row));
   return { row, ask, isOpen, hasVoted: vote?.found === true };

@@ -261,9 +261,9 @@ create table firebreak.ask (
   groups text[] not null,
   card_hash text not null,
   asked_at timestamptz not null default clock_timestamp(),
-  expires_at timestamptz not null,
-  unique (request_id, revision, digest, policy_digest)
+  expires_at timestamptz not null
 );
+create index ask_of_request on firebreak.ask (request_id, id);
 
 -- One row a message: what it shows now and what it should show; the poster works until both are equal.
 create table firebreak.notice (
@@ -277,17 +277,21 @@ create table firebreak.notice (
   next_at timestamptz not null default clock_timestamp(),
   unique (ask_id, surface, channel)
 );
+-- Once for what is newest: asked again for the same digest and policy, nothing new stands there. A plan that went from
+-- A to B and back to A is asked again, because the card of the first A says that it was replaced.
 create function firebreak.open_ask(a jsonb, in_surface text, in_channel text, entry_jws text) returns bigint
 language plpgsql security definer set search_path = pg_catalog as $$
-declare new_id bigint;
+declare new_id bigint; newest firebreak.ask;
 begin
+  perform 1 from firebreak.request where id = a->>'requestId' for update;
+  select * into newest from firebreak.ask where request_id = a->>'requestId' order by id desc limit 1;
+  if newest.revision = (a->>'revision')::int and newest.digest = a->>'digest'
+    and newest.policy_digest = a->>'policyDigest' then return null; end if;
   insert into firebreak.ask (request_id, revision, digest, plan_hash, policy_digest, quorum, groups, card_hash, expires_at)
     values (a->>'requestId', (a->>'revision')::int, a->>'digest', a->>'planHash', a->>'policyDigest',
       (a->>'quorum')::int, array(select jsonb_array_elements_text(a->'groups')), a->>'cardHash',
       (a->>'expiresAt')::timestamptz)
-    on conflict (request_id, revision, digest, policy_digest) do nothing
     returning id into new_id;
-  if new_id is null then return null; end if;
   insert into firebreak.notice (ask_id, surface, channel) values (new_id, in_surface, in_channel);
   perform firebreak.append_entry(entry_jws);
   perform pg_notify('firebreak_notice', a->>'requestId');
@@ -313,7 +317,8 @@ create table firebreak.vote (
   choice text not null check (choice in ('approve', 'deny')),
   statement text not null,
   cast_at timestamptz not null default clock_timestamp(),
-  unique (request_id, revision, digest, voter)
+  -- A yes may be followed by a no of the same person: anyone may tighten, at any time.
+  unique (request_id, revision, digest, voter, choice)
 );
 create function firebreak.cast_vote(in_statement text, entry_jws text) returns boolean
 language plpgsql security definer set search_path = pg_catalog as $$
@@ -322,7 +327,7 @@ begin
   perform firebreak.bump_authority();
   insert into firebreak.vote (request_id, revision, digest, voter, choice, statement)
     values (v->>'requestId', (v->>'revision')::int, v->>'digest', v->>'voter', v->>'vote', in_statement)
-    on conflict (request_id, revision, digest, voter) do nothing;
+    on conflict (request_id, revision, digest, voter, choice) do nothing;
   if not found then return false; end if;
   perform firebreak.append_entry(entry_jws);
   perform firebreak.ring('people', 'look', v->>'requestId');

@@ -71,6 +71,8 @@ export const refusals = {
   TARGET_REFUSED: no(409),
   TARGET_UNREACHABLE: later(503),
   ROWS_CHANGED: no(409),
+  NOTHING_KEPT: no(409),
+  ALREADY_RESTORED: no(409),
   MAC_INVALID: no(403),
   // Between domains and below.
   CALL_UNAUTHENTICATED: no(401),

@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { rowHashSql, settingLines } from './fingerprint.ts';
-import { baseTypeSql, hazardsSql } from './introspect.ts';
-import { ROWS_MAX, TARGET_LOCK_TIMEOUT_MS, TARGET_STATEMENT_TIMEOUT_MS } from './limits.ts';
+import { baseTypeSql, changeHazardsSql, formHazardsSql } from './introspect.ts';
+import {
+  READ_BYTES_MAX,
+  READ_ROWS_MAX,
+  ROWS_MAX,
+  TARGET_LOCK_TIMEOUT_MS,
+  TARGET_STATEMENT_TIMEOUT_MS,
+} from './limits.ts';
 import { quoteIdentifier, quoteLiteral } from './names.ts';
 import { READER_STATEMENT_TIMEOUT_MS } from './reader.ts';
 
@@ -110,20 +116,29 @@ export const leaveOwnerSql = `do $do$ begin
   end if;
 end $do$`;
 
+const targetFiles = [
+  'target.sql',
+  'target-delete.sql',
+  'target-read.sql',
+  'target-undo.sql',
+  'target-perform.sql',
+];
+
 /** Tables and functions of the schema `firebreak`; run as their owner. */
 export function schemaSql(): string {
   const parts: Record<string, string> = {
-    hazards: hazardsSql('$1'),
+    form_hazards: formHazardsSql('$1'),
+    change_hazards: changeHazardsSql('$1'),
     base_type: baseTypeSql('$1'),
     row_hash: rowHashSql('t'),
     settings: settingLines('set').join('\n'),
     rows_max: String(ROWS_MAX),
+    read_rows_max: String(READ_ROWS_MAX),
+    read_bytes_max: String(READ_BYTES_MAX),
     statement_timeout_ms: String(TARGET_STATEMENT_TIMEOUT_MS),
     lock_timeout_ms: String(TARGET_LOCK_TIMEOUT_MS),
   };
-  const files = ['target.sql', 'target-undo.sql'].map((name) =>
-    readFileSync(new URL(name, import.meta.url), 'utf8'),
-  );
+  const files = targetFiles.map((name) => readFileSync(new URL(name, import.meta.url), 'utf8'));
   return [...files, nothingForPublicSql].join('\n').replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
     const part = parts[name];
     if (part === undefined) throw new Error(`target.sql names ${name}, which is not known`);
@@ -158,8 +173,9 @@ export function rightsSql(names: ScriptNames): string {
   return [
     takeRightsSql(names),
     tableRightsSql(names),
-    `grant usage on schema firebreak to ${executor}`,
+    `grant usage on schema firebreak to ${executor}, ${planner}`,
     `grant execute on function firebreak.perform(text, text, text) to ${executor}`,
+    `grant execute on function firebreak.kept_rows(text) to ${planner}`,
     `do $do$ begin
   execute format('grant connect on database %I to ${planner}, ${executor}', current_database());
   ${

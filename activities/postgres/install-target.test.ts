@@ -32,6 +32,9 @@ describe("the executor's login", () => {
     'delete from firebreak.effects',
     `select firebreak.restore_rows('x')`,
     `select firebreak.delete_rows('x', '{}')`,
+    `select firebreak.read_rows('{}')`,
+    `select firebreak.restore_planned('{}')`,
+    `select firebreak.kept_rows('x')`,
     `select firebreak.hmac_sha256('x', 'y')`,
     `select firebreak_crypto.hmac('x', 'y', 'sha256')`,
     'set role firebreak_target_owner',
@@ -85,6 +88,8 @@ describe("the planner's login", () => {
     'select * from public.seen',
     `select firebreak.perform('{}', 'a', 'b')`,
     'select * from firebreak.effects',
+    'select * from firebreak.keys',
+    `select firebreak.restore_rows('x')`,
     'set role firebreak_target_owner',
     'create temp table mine (id int)',
     'create table public.mine (id int)',
@@ -93,6 +98,20 @@ describe("the planner's login", () => {
       await client.query('begin read write');
       await expect(client.query(statement)).rejects.toMatchObject(DENIED);
     });
+  });
+
+  test('may ask what is kept of one effect, and call nothing else of ours', async () => {
+    await withClient(target.plannerUrl, async (client) => {
+      expect((await client.query(`select firebreak.kept_rows('x') as kept`)).rows).toEqual([{ kept: null }]);
+    });
+    const found = await target.admin.query(
+      `select p.proname from pg_proc p where p.pronamespace = 'firebreak'::regnamespace
+         and has_function_privilege('shop_planner', p.oid, 'execute')
+       union all
+       select c.relname from pg_class c where c.relnamespace = 'firebreak'::regnamespace
+         and c.relkind in ('r', 'v') and has_table_privilege('shop_planner', c.oid, 'select')`,
+    );
+    expect(found.rows).toEqual([{ proname: 'kept_rows' }]);
   });
 
   test('may select, in a transaction that is read only without being asked', async () => {

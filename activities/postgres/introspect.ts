@@ -12,8 +12,10 @@ export type TableFacts = {
   columns: ReadonlyMap<string, Column>;
   /** The primary key's columns in the key's order. */
   key: readonly Column[];
-  /** Why this table cannot be planned, one sentence each; empty is the good case. */
-  hazards: readonly string[];
+  /** Why nothing of this table can be planned exactly, one sentence each; empty is the good case. */
+  formHazards: readonly string[];
+  /** Why a change of its rows would do more than it says, one sentence each. */
+  changeHazards: readonly string[];
   /** Enabled triggers that putting rows back would fire. */
   insertTriggers: readonly string[];
 };
@@ -22,7 +24,8 @@ const columnSchema = z.strictObject({ name: z.string(), type: z.string(), catego
 const factsSchema = z.strictObject({
   columns: z.array(columnSchema),
   key: z.array(z.string()),
-  hazards: z.array(z.string()),
+  formHazards: z.array(z.string()),
+  changeHazards: z.array(z.string()),
   insertTriggers: z.array(z.string()),
 });
 
@@ -34,22 +37,31 @@ export async function introspect(reader: PostgresReader, name: TableName): Promi
   const facts = factsSchema.parse(found['facts']);
   const columns = new Map(facts.columns.map((column) => [column.name, column]));
   const key = facts.key.flatMap((column) => columns.get(column) ?? []);
-  return { columns, key, hazards: facts.hazards, insertTriggers: facts.insertTriggers };
+  return { ...facts, columns, key };
 }
 
-/** PLAN_UNSUPPORTED when a delete would do more than the rows that people are shown. */
+/** PLAN_UNSUPPORTED when a change of rows would do more than the rows that people are shown. */
 export function refuseHazards(name: TableName, facts: TableFacts): void {
-  if (facts.hazards.length === 0) return;
-  throw new Refusal('PLAN_UNSUPPORTED', `${tableText(name)} cannot be planned: ${facts.hazards.join('; ')}`, {
-    details: { hazards: facts.hazards },
+  refuse(name, [...facts.formHazards, ...facts.changeHazards]);
+}
+
+/** Reading fires nothing: only the table's form stands in its way. */
+export function refuseFormHazards(name: TableName, facts: TableFacts): void {
+  refuse(name, facts.formHazards);
+}
+
+function refuse(name: TableName, hazards: readonly string[]): void {
+  if (hazards.length === 0) return;
+  throw new Refusal('PLAN_UNSUPPORTED', `${tableText(name)} cannot be planned: ${hazards.join('; ')}`, {
+    details: { hazards },
   });
 }
 
 /**
- * Rows of one text column: why the table of this oid cannot be planned. The target runs the same text again
- * under its lock on the table, so that nothing that appeared after the plan goes unseen.
+ * Rows of one text column: why no row of the table of this oid can be named exactly. The target runs the same text
+ * again, so that nothing that appeared after the plan goes unseen; the next one too, under its lock on the table.
  */
-export function hazardsSql(oid: string): string {
+export function formHazardsSql(oid: string): string {
   return `
     select case c.relkind when 'v' then 'it is a view' when 'm' then 'it is a materialized view'
         when 'f' then 'it is a foreign table' when 'p' then 'it is partitioned'
@@ -74,8 +86,12 @@ export function hazardsSql(oid: string): string {
         and not exists (
           select from pg_catalog.pg_index i where i.indrelid = ${oid} and i.indisprimary and i.indisvalid)
     union all
-    select 'row-level security hides rows from this login' where pg_catalog.row_security_active(${oid})
-    union all
+    select 'row-level security hides rows from this login' where pg_catalog.row_security_active(${oid})`;
+}
+
+/** The same for what a change of rows would do besides. */
+export function changeHazardsSql(oid: string): string {
+  return `
     select format('rule %I rewrites statements on it', r.rulename)
       from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = r.ev_class
       where r.ev_class = ${oid} and c.relkind = 'r'
@@ -115,8 +131,10 @@ const factsSql = `
         cross join lateral unnest(i.indkey::pg_catalog.int2[]) with ordinality as k (attnum, position)
         join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
         where i.indrelid = relation.oid and i.indisprimary and k.position <= i.indnkeyatts),
-    'hazards', (
-      select coalesce(json_agg(h.sentence), '[]') from (${hazardsSql('relation.oid')}) as h (sentence)),
+    'formHazards', (
+      select coalesce(json_agg(h.sentence), '[]') from (${formHazardsSql('relation.oid')}) as h (sentence)),
+    'changeHazards', (
+      select coalesce(json_agg(h.sentence), '[]') from (${changeHazardsSql('relation.oid')}) as h (sentence)),
     'insertTriggers', (
       select coalesce(json_agg(g.tgname order by g.tgname), '[]')
         from pg_catalog.pg_trigger g

@@ -1,5 +1,8 @@
 /** What planner, target and executor hold each other to. */
 export const ROWS_MAX = 10_000;
+/** Rows and bytes of JSON text that one read hands out. */
+export const READ_ROWS_MAX = 1_000;
+export const READ_BYTES_MAX = 1_024 * 1_024;
 /** The longest call of `firebreak.perform`; also how long after `notAfter` a call may still come to its end. */
 export const TARGET_STATEMENT_TIMEOUT_MS = 20_000;
 export const TARGET_LOCK_TIMEOUT_MS = 5_000;

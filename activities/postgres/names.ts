@@ -7,6 +7,9 @@ const NAME = '[A-Za-z_][A-Za-z0-9_]{0,62}';
 const COLUMN = new RegExp(`^${NAME}$`);
 const TABLE = new RegExp(`^(?:(?<schema>${NAME})\\.)?(?<table>${NAME})$`);
 
+export const databaseNameSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, "expected a configured target's name");
 export const columnNameSchema = z.string().regex(COLUMN, 'expected a column name in ASCII');
 export const tableNameSchema = z
   .string()

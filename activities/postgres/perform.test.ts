@@ -84,7 +84,7 @@ describe('the effect', () => {
     await target.admin.query(`select firebreak.restore_rows('undone')`);
     expect(await contentOf('odd')).toEqual(before);
     await expect(target.admin.query(`select firebreak.restore_rows('undone')`)).rejects.toMatchObject({
-      code: 'ZF009',
+      code: 'ZF011',
     });
     const again = await target.plan({
       ...plainInput,

@@ -4,7 +4,7 @@ import { type BorrowedCredential, type EffectResult, effectResultSchema } from '
 import { Refusal, type RefusalCode } from '../../src/refusal.ts';
 import { TARGET_CONNECT_TIMEOUT_MS, TARGET_STATEMENT_TIMEOUT_MS } from './limits.ts';
 
-/** The SQLSTATE codes of target.sql. A code that is not here is never guessed at. */
+/** The SQLSTATE codes of target-*.sql. A code that is not here is never guessed at. */
 const targetCodes: Record<string, RefusalCode> = {
   ZF001: 'MAC_INVALID',
   ZF002: 'TARGET_REFUSED', // a form that the target does not know
@@ -14,6 +14,9 @@ const targetCodes: Record<string, RefusalCode> = {
   ZF006: 'ROWS_CHANGED',
   ZF007: 'TARGET_REFUSED', // triggers, cascades or columns appeared
   ZF008: 'TARGET_REFUSED', // the session's own settings
+  ZF009: 'NOTHING_KEPT',
+  ZF010: 'TOO_LARGE', // more rows or bytes than one read hands out
+  ZF011: 'ALREADY_RESTORED',
 };
 
 const answerSchema = z.tuple([z.strictObject({ result: effectResultSchema })]);
@@ -82,9 +85,10 @@ function performRefusal(cause: unknown): Refusal {
       details: { outcome: 'unknown' },
     });
   }
+  const details = { outcome: 'none', sqlState: state };
   const code = Object.hasOwn(targetCodes, state) ? targetCodes[state] : undefined;
-  return new Refusal(code ?? 'TARGET_REFUSED', cause.message, {
-    cause,
-    details: { outcome: 'none', sqlState: state },
-  });
+  if (code !== undefined) return new Refusal(code, cause.message, { cause, details });
+  // Everybody else's message may quote a value of a row, and a refusal's words go into the ledger and into logs.
+  const by = cause.constraint === undefined ? '' : ` by ${cause.constraint}`;
+  return new Refusal('TARGET_REFUSED', `the target refused with SQLSTATE ${state}${by}`, { details });
 }

@@ -98,6 +98,32 @@ describe('the statement', () => {
       'ZF002',
     ],
     [
+      'of a read without columns',
+      { effects: { kind: 'postgres.rows', operation: 'read', schema: 'public', table: 'plain', rows: [] } },
+      'ZF002',
+    ],
+    [
+      'of a restore of no request',
+      {
+        effects: { kind: 'postgres.rows', operation: 'restore', schema: 'public', table: 'plain', rows: [] },
+      },
+      'ZF002',
+    ],
+    [
+      'of a deletion that reads columns',
+      {
+        effects: {
+          kind: 'postgres.rows',
+          operation: 'delete',
+          schema: 'public',
+          table: 'plain',
+          rows: [],
+          columns: ['t'],
+        },
+      },
+      'ZF002',
+    ],
+    [
       'with a key that is not the whole key',
       {
         effects: {

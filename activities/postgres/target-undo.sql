@@ -13,8 +13,11 @@ declare
   restored text[];
 begin
   select e.* into done from firebreak.effects e where e.effect_key = effect for update;
-  if not found or done.undo_rows is null or done.restored_at is not null then
-    perform firebreak.refuse('ZF009', 'no rows are kept under this effect key, or they were put back before');
+  if not found or done.undo_rows is null then
+    perform firebreak.refuse('ZF009', 'no rows are kept under this effect key');
+  end if;
+  if done.restored_at is not null then
+    perform firebreak.refuse('ZF011', 'the rows of this effect were put back before');
   end if;
   relation := firebreak.lock_table(done.undo_schema, done.undo_table);
   if firebreak.column_list(relation) <> done.undo_columns then
@@ -43,4 +46,34 @@ begin
   update firebreak.effects e set restored_at = clock_timestamp() where e.effect_key = effect;
   return cardinality(done.undo_rows);
 end
+$body$;
+
+-- The same as an effect of its own: what was shown is what is kept, and what comes back.
+create or replace function firebreak.restore_planned(effects jsonb) returns jsonb
+language plpgsql as $body$
+declare
+  kept firebreak.effects;
+begin
+  -- The row stays locked until the end: of two restores the second one sees what the first one did.
+  select e.* into kept from firebreak.effects e where e.effect_key = effects ->> 'restores' for update;
+  if found and kept.undo_rows is not null and (kept.undo_schema, kept.undo_table, kept.undo_items)
+    is distinct from (effects ->> 'schema', effects ->> 'table', effects -> 'rows')
+  then
+    perform firebreak.refuse('ZF006', 'the rows that are kept are not the planned ones');
+  end if;
+  return jsonb_build_object('counts',
+    jsonb_build_object('rows', firebreak.restore_rows(effects ->> 'restores')));
+end
+$body$;
+
+-- What the planner may know of kept rows: where they were, keys and hashes, never their contents. Null: none are.
+create or replace function firebreak.kept_rows(effect text) returns jsonb
+language sql stable security definer
+{{settings}}
+as $body$
+  select jsonb_build_object('schema', e.undo_schema, 'table', e.undo_table, 'rows', e.undo_items,
+      'restored', e.restored_at is not null,
+      'columnsSame', firebreak.column_list(to_regclass(format('%I.%I', e.undo_schema, e.undo_table)))
+        is not distinct from e.undo_columns)
+    from firebreak.effects e where e.effect_key = effect and e.undo_rows is not null
 $body$;

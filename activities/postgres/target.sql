@@ -1,6 +1,6 @@
 -- What Firebreak keeps in a target database. Created as firebreak_target_owner by install-target.ts, which
 -- fills the names in double braces. Two MACs over a statement are the only power here, and each is good for
--- exactly one effect. Every refusal has an SQLSTATE of class ZF, which effect.ts maps to a code.
+-- exactly one effect. Every refusal has an SQLSTATE of class ZF, which perform.ts maps to a code.
 
 create table if not exists firebreak.keys (
   single boolean primary key default true check (single),
@@ -24,8 +24,11 @@ create table if not exists firebreak.effects (
   undo_table text,
   undo_columns text[],
   undo_rows text[],
+  -- Keys and hashes of these rows in the same order: what may be shown of them.
+  undo_items jsonb,
   restored_at timestamptz
 );
+alter table firebreak.effects add column if not exists undo_items jsonb;
 
 create or replace function firebreak.refuse(state text, sentence text) returns void
 language plpgsql as $body$
@@ -49,8 +52,13 @@ begin
 end
 $do$;
 
+-- Why no row of a table can be named exactly; and, in the other one, what a change of its rows would do besides.
+create or replace function firebreak.form_hazards(relation oid) returns setof text
+language sql stable as $body${{form_hazards}}$body$;
+
 create or replace function firebreak.hazards(relation oid) returns setof text
-language sql stable as $body${{hazards}}$body$;
+language sql stable as $body${{form_hazards}}
+    union all{{change_hazards}}$body$;
 
 create or replace function firebreak.base_type(type oid) returns oid
 language sql stable as $body$select {{base_type}}$body$;
@@ -65,77 +73,6 @@ begin
   if mac is null or mac !~ '^[A-Za-z0-9_-]{43}$' then return false; end if;
   return firebreak.hmac_sha256(firebreak.hmac_sha256(message, key), blind)
     = firebreak.hmac_sha256(decode(translate(mac, '-_', '+/') || '=', 'base64'), blind);
-end
-$body$;
-
--- The members of a statement and their forms: what is not known is refused, never skipped.
-create or replace function firebreak.read_statement(statement text, target text) returns jsonb
-language plpgsql as $body$
-declare
-  asked jsonb := statement::jsonb;
-  effects jsonb := asked -> 'effects';
-begin
-  if asked - '{version,target,digest,effectKey,fence,notAfter,effects}'::text[] <> '{}'
-    or effects - '{kind,operation,schema,table,rows}'::text[] <> '{}'
-    or asked -> 'version' is distinct from '1'
-    or jsonb_typeof(asked -> 'fence') is distinct from 'number'
-    or asked ->> 'fence' !~ '^[1-9][0-9]{0,8}$'
-    or jsonb_typeof(asked -> 'effectKey') is distinct from 'string'
-    or length(asked ->> 'effectKey') not between 1 and 200
-    or jsonb_typeof(asked -> 'digest') is distinct from 'string'
-    or length(asked ->> 'digest') not between 1 and 200
-    or coalesce(asked ->> 'notAfter', '') !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$'
-    or effects ->> 'kind' is distinct from 'postgres.rows'
-    or effects ->> 'operation' is distinct from 'delete'
-    or jsonb_typeof(effects -> 'schema') is distinct from 'string'
-    or jsonb_typeof(effects -> 'table') is distinct from 'string'
-    or jsonb_typeof(effects -> 'rows') is distinct from 'array'
-    or jsonb_array_length(effects -> 'rows') > {{rows_max}}
-  then
-    perform firebreak.refuse('ZF002', 'the statement has a form that this target does not know');
-  end if;
-  if asked ->> 'target' is distinct from target then
-    perform firebreak.refuse('ZF003', 'the statement is for another target');
-  end if;
-  return asked;
-end
-$body$;
-
--- The caller's session decides isolation and timeouts: assert what the rest of the function builds on.
-create or replace function firebreak.check_session() returns void
-language plpgsql as $body$
-declare
-  bound interval := current_setting('statement_timeout')::interval;
-begin
-  if current_setting('transaction_isolation') <> 'read committed' then
-    perform firebreak.refuse('ZF008', 'the transaction must be read committed');
-  end if;
-  if bound = interval '0' or bound > interval '{{statement_timeout_ms}} ms' then
-    perform firebreak.refuse('ZF008', 'statement_timeout must be set, to {{statement_timeout_ms}} ms at most');
-  end if;
-  -- An answer that a crash of this server could take back would be no answer.
-  if current_setting('synchronous_commit') = 'off' then
-    perform set_config('synchronous_commit', 'on', true);
-  end if;
-end
-$body$;
-
--- Null when this call is the one that does it; the counts when this very statement was done before. The
--- unique key makes a concurrent call wait for the outcome of the first.
-create or replace function firebreak.claim_effect(asked jsonb, hash text) returns jsonb
-language plpgsql as $body$
-declare
-  earlier firebreak.effects;
-begin
-  insert into firebreak.effects (effect_key, fence, digest, statement_hash)
-    values (asked ->> 'effectKey', (asked ->> 'fence')::integer, asked ->> 'digest', hash)
-    on conflict (effect_key) do nothing;
-  if found then return null; end if;
-  select e.* into strict earlier from firebreak.effects e where e.effect_key = asked ->> 'effectKey';
-  if earlier.statement_hash <> hash then
-    perform firebreak.refuse('ZF005', 'another statement was already applied under this effect key');
-  end if;
-  return earlier.counts;
 end
 $body$;
 
@@ -195,89 +132,5 @@ begin
   then
     perform firebreak.refuse('ZF002', 'a planned row has a form that this target does not know');
   end if;
-end
-$body$;
-
--- Locks, compares, keeps and deletes exactly the planned rows; any difference ends the transaction.
-create or replace function firebreak.delete_rows(effect text, effects jsonb) returns jsonb
-language plpgsql as $body$
-declare
-  items jsonb := effects -> 'rows';
-  planned bigint := jsonb_array_length(items);
-  relation oid := firebreak.lock_table(effects ->> 'schema', effects ->> 'table');
-  name text := format('%I.%I', effects ->> 'schema', effects ->> 'table');
-  match record;
-  seen bigint;
-  same bigint;
-  kept text[];
-  deleted bigint;
-begin
-  match := firebreak.key_match(relation);
-  perform firebreak.check_items(items, match.names);
-  execute format($query$
-    select count(*), count(*) filter (where now.hash = now.planned),
-        coalesce(array_agg(now.content order by now.position), '{}')
-      from (
-        select p.position, p.item ->> 'hash' as planned, {{row_hash}} as hash, (t.*)::text as content
-          from jsonb_array_elements($1) with ordinality as p (item, position)
-          join only %s as t on %s
-          order by p.position
-          for update of t) as now
-    $query$, name, match.condition)
-    into seen, same, kept using items;
-  if seen <> planned or same <> planned then
-    perform firebreak.refuse('ZF006',
-      format('%s rows were planned, %s are there, %s unchanged', planned, seen, same));
-  end if;
-  execute format(
-    'delete from only %s as t using jsonb_array_elements($1) as p (item) where %s', name, match.condition)
-    using items;
-  get diagnostics deleted = row_count;
-  if deleted <> planned then
-    perform firebreak.refuse('ZF006', format('%s rows were planned, %s would be deleted', planned, deleted));
-  end if;
-  -- A deferred foreign key answers here and not at the caller's commit.
-  set constraints all immediate;
-  update firebreak.effects e
-    set counts = jsonb_build_object('rows', planned), undo_schema = effects ->> 'schema',
-      undo_table = effects ->> 'table', undo_columns = firebreak.column_list(relation), undo_rows = kept
-    where e.effect_key = effect;
-  return jsonb_build_object('rows', planned);
-end
-$body$;
-
--- The one door: safe to repeat, all or nothing, and good for nothing without both MACs.
-create or replace function firebreak.perform(statement text, gate_mac text, credentials_mac text) returns jsonb
-language plpgsql volatile security definer
-{{settings}}
-set lock_timeout = {{lock_timeout_ms}}
-as $body$
-declare
-  installed firebreak.keys;
-  message bytea := convert_to(statement, 'UTF8');
-  asked jsonb;
-  not_after timestamptz;
-  counts jsonb;
-begin
-  select k.* into strict installed from firebreak.keys k;
-  if (firebreak.mac_matches(message, gate_mac, installed.gate_key)
-    and firebreak.mac_matches(message, credentials_mac, installed.credentials_key)) is not true
-  then
-    perform firebreak.refuse('ZF001', 'the statement does not carry both MACs of this target');
-  end if;
-  asked := firebreak.read_statement(statement, installed.target);
-  perform firebreak.check_session();
-  not_after := (asked ->> 'notAfter')::timestamptz;
-  if clock_timestamp() >= not_after then
-    perform firebreak.refuse('ZF004', 'the statement has expired');
-  end if;
-  counts := firebreak.claim_effect(asked, encode(sha256(message), 'hex'));
-  if counts is not null then return jsonb_build_object('repeated', true, 'counts', counts); end if;
-  counts := firebreak.delete_rows(asked ->> 'effectKey', asked -> 'effects');
-  -- A caller can switch its own statement_timeout off; nobody can switch this off.
-  if clock_timestamp() > not_after + interval '{{statement_timeout_ms}} ms' then
-    perform firebreak.refuse('ZF004', 'the statement expired while it ran');
-  end if;
-  return jsonb_build_object('repeated', false, 'counts', counts);
 end
 $body$;

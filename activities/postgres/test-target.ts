@@ -3,11 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import type { BorrowedCredential, PlanBody, Statement } from '../../src/action/define.ts';
+import type { ActionDefinition, BorrowedCredential, PlanBody, Statement } from '../../src/action/define.ts';
 import { canonicalText } from '../../src/canonical.ts';
 import { startPostgres } from '../../src/dev/postgres-server.ts';
 import { createLog } from '../../src/log.ts';
-import { definition } from '../actions/postgres.rows.delete/definition.ts';
+import { definition as deletion } from '../actions/postgres.rows.delete/definition.ts';
 import { installTarget, type TargetInstall } from './install-target.ts';
 import { openReader } from './reader.ts';
 
@@ -18,7 +18,8 @@ export type TestTarget = {
   install: TargetInstall;
   executorUrl: string;
   plannerUrl: string;
-  plan(input: unknown): Promise<PlanBody>;
+  /** Of a deletion unless told otherwise. */
+  plan<Input>(input: unknown, definition?: ActionDefinition<Input>): Promise<PlanBody>;
   borrow(plan: Pick<PlanBody, 'effects'>, changes?: Partial<Statement>): BorrowedCredential;
   urlOf(login: { name: string; password: string }, database?: string): string;
   stop(): Promise<void>;
@@ -59,7 +60,10 @@ export async function openTestTarget(tables: string): Promise<TestTarget> {
     plannerUrl,
     executorUrl: urlOf(install.executorLogin),
     urlOf,
-    plan: (input) => planWith(plannerUrl, input),
+    plan: (input, definition) =>
+      definition === undefined
+        ? planWith(plannerUrl, deletion, input)
+        : planWith(plannerUrl, definition, input),
     borrow: (plan, changes) => borrow(install, plan, changes),
     async stop() {
       await admin.end();
@@ -82,7 +86,11 @@ export async function withClient<Result>(
   }
 }
 
-async function planWith(url: string, input: unknown): Promise<PlanBody> {
+async function planWith<Input>(
+  url: string,
+  definition: ActionDefinition<Input>,
+  input: unknown,
+): Promise<PlanBody> {
   const reader = await openReader(url, 'shop');
   try {
     return await definition.plan(definition.input.parse(input), reader);

@@ -60,6 +60,8 @@ export type ActionDefinition<Input = unknown> = {
   describe(input: Input): FactLine[];
   /** Read-only. Throws PLAN_UNSUPPORTED for what cannot be planned exactly. */
   plan(input: Input, reader: PostgresReader): Promise<PlanBody>;
+  /** What takes a done request of this action back, where its plan says that undo is kept: a request of its own. */
+  undo?: { action: string; input(requestId: string, input: Input): unknown };
 };
 
 /** Checked once at load, so that a bad definition refuses to start instead of failing at three in the morning. */
@@ -86,6 +88,8 @@ export const effectResultSchema = z.strictObject({
   counts: z.record(z.string(), z.int().min(0)),
   /** The target's own record already held this effect key and digest: nothing was done again. */
   repeated: z.boolean(),
+  /** What was read: sealed beside the request for its agent, and never in a history, an entry or a log. */
+  rows: z.json().optional(),
 });
 export type EffectResult = z.infer<typeof effectResultSchema>;
 

@@ -1,19 +1,18 @@
 import { z } from 'zod';
 import { defineAction, type PlanBody, type PostgresReader } from '../../../src/action/define.ts';
-import { Refusal } from '../../../src/refusal.ts';
-import { type PlannedRow, rowHashSql, rowsFingerprint } from '../../postgres/fingerprint.ts';
+import { rowsFingerprint } from '../../postgres/fingerprint.ts';
 import { introspect, refuseHazards, type TableFacts } from '../../postgres/introspect.ts';
 import { ROWS_MAX } from '../../postgres/limits.ts';
 import {
+  databaseNameSchema,
   parseTableName,
-  quoteIdentifier,
-  quoteLiteral,
   quoteTable,
   type TableName,
   tableNameSchema,
   tableText,
   visibleText,
 } from '../../postgres/names.ts';
+import { keysText, matchingRows } from '../../postgres/planned-rows.ts';
 import { conditionSchema, type WhereSql, whereSql, whereText } from '../../postgres/where.ts';
 
 /**
@@ -21,11 +20,10 @@ import { conditionSchema, type WhereSql, whereSql, whereText } from '../../postg
  * content; it refuses to plan more rows than `limit`, and tables where a delete does more than it says.
  */
 const LONGEST_RUN_MS = 30_000;
-const KEYS_SHOWN_MAX = 5;
 const TABLE_SIZE_SHOWN_MAX = 100_000;
 
 const inputSchema = z.strictObject({
-  database: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, "expected a configured target's name"),
+  database: databaseNameSchema,
   table: tableNameSchema,
   where: conditionSchema,
   limit: z.int().min(1).max(ROWS_MAX),
@@ -50,6 +48,10 @@ export const definition = defineAction<Input>({
     { label: 'At most', value: `${input.limit} rows` },
   ],
   plan,
+  undo: {
+    action: 'postgres.rows.restore',
+    input: (requestId, { database }) => ({ database, requestId }),
+  },
 });
 
 async function plan(input: Input, reader: PostgresReader): Promise<PlanBody> {
@@ -75,28 +77,6 @@ async function plan(input: Input, reader: PostgresReader): Promise<PlanBody> {
   };
 }
 
-type Match = { table: TableName; facts: TableFacts; where: WhereSql; limit: number };
-
-const plannedRowSchema = z.strictObject({ key: z.record(z.string(), z.string()), hash: z.string() });
-
-async function matchingRows(reader: PostgresReader, { table, facts, where, limit }: Match) {
-  const columns = facts.key.map((column) => `t.${quoteIdentifier(column.name)}`);
-  // Key values travel as text: JSON numbers would round integers beyond 2^53 and decimals.
-  const members = facts.key.map(
-    (column) => `${quoteLiteral(column.name)}, t.${quoteIdentifier(column.name)}::text`,
-  );
-  const found = await reader.query(
-    `select jsonb_build_object(${members.join(', ')}) as key, ${rowHashSql('t')} as hash
-       from only ${quoteTable(table)} as t where ${where.text}
-       order by ${columns.join(', ')} limit ${limit + 1}`,
-    where.values,
-  );
-  if (found.length > limit) {
-    throw new Refusal('PLAN_TOO_LARGE', `expected at most ${limit} rows, but more match the condition`);
-  }
-  return z.array(plannedRowSchema).parse(found);
-}
-
 const extentSchema = z.strictObject({ counted: z.int(), spared: z.boolean() });
 
 /**
@@ -116,17 +96,6 @@ async function tableExtent(reader: PostgresReader, table: TableName, where: Wher
   const least = 10 ** Math.floor(Math.log10(counted));
   const size = `${least.toLocaleString('en')} rows or more`;
   return spared ? size : `${size}, every one of them is deleted`;
-}
-
-function keysText(rows: readonly PlannedRow[]): string {
-  if (rows.length === 0) return 'none';
-  const shown = rows.slice(0, KEYS_SHOWN_MAX).map(({ key }) => {
-    const parts = Object.entries(key).map(([name, value]) => `${name}=${visibleText(value)}`);
-    return parts.join(',');
-  });
-  return rows.length > shown.length
-    ? `${shown.join('; ')} and ${rows.length - shown.length} more`
-    : shown.join('; ');
 }
 
 function undoText(facts: TableFacts): string {

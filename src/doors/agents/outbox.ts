@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { Bell } from '../../bell.ts';
 import type { Crash } from '../../crash-point.ts';
 import type { Database } from '../../database/pool.ts';
 import type { Log } from '../../log.ts';
 import { codeOf } from '../../refusal.ts';
-import { Bell } from './bell.ts';
 
 /**
  * The outbox of the agents' door: every filed request gets its one workflow, whatever died between. A row stays until

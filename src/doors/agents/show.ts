@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import type { Bell } from '../../bell.ts';
 import { finalStates, findRequest, type RequestRow, requestRowSchema } from '../../database/requests.ts';
 import { openResult } from '../../identity/result-envelope.ts';
 import { codeOf, Refusal } from '../../refusal.ts';
 import type { Agent } from './authenticate.ts';
-import type { Bell } from './bell.ts';
 import type { Door } from './door.ts';
 
 /** What an agent may know of its requests: state, never votes, plans or other people's requests. */
@@ -68,7 +68,7 @@ export async function showResult(door: Door, agent: Agent, id: string): Promise<
 }
 
 /** The same answer for a request of somebody else and for one that is not there. */
-async function findOwn(door: Door, { claims }: Agent, id: string): Promise<RequestRow> {
+export async function findOwn(door: Door, { claims }: Agent, id: string): Promise<RequestRow> {
   const unknown = () => new Refusal('UNKNOWN_REQUEST', 'no request of yours has this id');
   if (!idSchema.safeParse(id).success) throw unknown();
   const row = await findRequest(door.database, id).catch((error: unknown) => {
@@ -106,7 +106,7 @@ const askSchema = z.object({
   expires_at: z.date(),
 });
 
-async function viewOf(door: Door, row: RequestRow): Promise<object> {
+export async function viewOf(door: Door, row: RequestRow): Promise<object> {
   const [ask] = await door.database.rows(
     askSchema,
     `select digest, quorum as needed, groups, expires_at,

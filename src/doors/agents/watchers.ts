@@ -1,5 +1,5 @@
+import { Bell } from '../../bell.ts';
 import { Refusal } from '../../refusal.ts';
-import { Bell } from './bell.ts';
 
 /** Long polls open at once on one door; each is a socket and a timer. */
 const WATCHERS_MAX = 2_000;

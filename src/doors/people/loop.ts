@@ -1,3 +1,5 @@
+import { Bell } from '../../bell.ts';
+
 /**
  * Work that must happen sooner or later: looked for when somebody rings, and every now and then without a ring,
  * because a notification may be lost and a process may have died between two steps.
@@ -28,38 +30,25 @@ export function startLoop(options: LoopOptions): Loop {
 
 class Looking {
   readonly #options: LoopOptions;
+  readonly #bell = new Bell();
   #stopped = false;
-  #rung = false;
-  #wake: () => void = () => undefined;
 
   constructor(options: LoopOptions) {
     this.#options = options;
   }
 
   ring(): void {
-    this.#rung = true;
-    this.#wake();
+    this.#bell.ring();
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#wake();
+    this.#bell.ring();
   }
 
   async run(): Promise<void> {
     while (!this.#stopped) {
-      // Who rings during a look may come too late for it.
-      this.#rung = false;
-      if (!(await this.#options.look())) await this.#pause();
+      if (!(await this.#options.look()) && !this.#stopped) await this.#bell.wait(this.#options.periodMs);
     }
-  }
-
-  async #pause(): Promise<void> {
-    if (this.#rung || this.#stopped) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#wake = resolve;
-    const timer = setTimeout(resolve, this.#options.periodMs);
-    await promise;
-    clearTimeout(timer);
   }
 }

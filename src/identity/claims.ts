@@ -132,7 +132,6 @@ const obligations = z.strictObject({
   /** Groups whose members may vote. */
   groups: z.array(identifier),
 });
-export type Obligations = z.infer<typeof obligations>;
 
 const decision = z.strictObject({
   ...issued,

@@ -14,6 +14,10 @@ export type AgentClient = {
   waitFor(requestId: string, options?: WaitOptions): Promise<RequestView>;
   list(limit?: number): Promise<RequestListed[]>;
   result(requestId: string): Promise<unknown>;
+  /** Nothing of the request can be done afterwards. */
+  cancel(requestId: string): Promise<RequestView>;
+  /** Submits the request that takes this one back; the same one again while that is open. */
+  undo(requestId: string): Promise<Submitted>;
   actions(): Promise<unknown>;
 };
 
@@ -91,6 +95,14 @@ export function createAgentClient(own: Own): AgentClient {
     async result(requestId) {
       const path = `/v1/requests/${encodeURIComponent(requestId)}/result`;
       return (await send(z.object({ result: z.unknown() }), { method: 'GET', path })).result;
+    },
+    cancel: async (requestId) => {
+      const path = `/v1/requests/${encodeURIComponent(requestId)}/cancel`;
+      return await send(viewSchema, { method: 'POST', path });
+    },
+    undo: async (requestId) => {
+      const path = `/v1/requests/${encodeURIComponent(requestId)}/undo`;
+      return await send(submittedSchema, { method: 'POST', path });
     },
     actions: async () => await send(z.unknown(), { method: 'GET', path: '/v1/actions' }),
   };

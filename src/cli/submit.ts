@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { Refusal } from '../refusal.ts';
-import { type AgentClient, createAgentClient, type RequestView } from './agent-client.ts';
+import { type AgentClient, createAgentClient, type RequestView, type Submitted } from './agent-client.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { readSession } from './open-session.ts';
 import { print, printError, visible } from './output.ts';
@@ -11,7 +11,7 @@ import { wholeNumber } from './whole-number.ts';
 
 /** `firebreak submit`: asks for one action. */
 /** As long as a session may live at most. */
-const TIMEOUT_MAX_S = 7 * 24 * 3_600;
+export const TIMEOUT_MAX_S = 7 * 24 * 3_600;
 
 const optionsSchema = z.object({
   input: z.string(),
@@ -53,9 +53,16 @@ export async function clientOf(directory: string): Promise<AgentClient> {
 
 async function submit(action: string, options: Options): Promise<void> {
   const client = await clientOf(options.session);
-  const { idempotencyKey, timeout } = options;
-  const submitted = await client.submit(await bodyOf(action, options), { idempotencyKey });
+  const { idempotencyKey } = options;
+  await follow(client, await client.submit(await bodyOf(action, options), { idempotencyKey }), options);
+}
+
+type Following = { wait: boolean; timeout?: number | undefined; json: boolean };
+
+/** Says what was submitted, or waits for its end. */
+export async function follow(client: AgentClient, submitted: Submitted, options: Following): Promise<void> {
   const { requestId, state, expiresAt } = submitted;
+  const { timeout } = options;
   if (!options.wait) {
     print(options.json, submitted, [`request ${requestId} is ${state}, until ${expiresAt}`]);
     return;

@@ -56,6 +56,18 @@ test('reading needs nobody, as long as the signed manifest says that it reads', 
   expect(shipped.decide(withAction({ ...read, effectClass: 'reversible' })).decision).toBe('deny');
 });
 
+test('putting rows back needs one operator, as the deletion of few rows does', () => {
+  const restore = { name: 'postgres.rows.restore' };
+  expect(shipped.decide(withAction(restore))).toMatchObject({
+    decision: 'requestable',
+    quorum: 1,
+    groups: ['operators'],
+    rules: ['maintenance-restores-rows'],
+  });
+  const other = { ...withAction(restore), agent: { ...facts.agent, agentClass: 'reporting' } };
+  expect(shipped.decide(other).decision).toBe('deny');
+});
+
 test('a forbid wins over every permit: other tenant, other environment, high risk', () => {
   const forbiddenBy = (changes: Partial<PolicyFacts['agent']>) => shipped.decide(withAgent(changes));
   expect(forbiddenBy({ risk: 'medium' }).decision).toBe('requestable');

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { thingsDelete } from '../../../test/fixtures/agents-door.ts';
+import { thingsDelete } from '../../../test/fixtures/test-actions.ts';
 import type { ActionDefinition } from '../../action/define.ts';
 import type { ActionManifest } from '../../action/manifest.ts';
 import { checkActions } from './check-actions.ts';

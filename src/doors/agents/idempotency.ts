@@ -22,11 +22,11 @@ export function idempotencyKeyOf(values: readonly string[]): string | undefined 
   return key;
 }
 
-/** The request that this agent filed under this key before; refuses the key when it came with another body. */
+/** The request that this agent filed under this key before; refuses the key when it came with another body than told. */
 export async function findRepeated(
   database: Database,
   agent: Agent,
-  submit: { idempotencyKey: string; bodyHash: string },
+  submit: { idempotencyKey: string; bodyHash?: string },
 ): Promise<RequestRow | undefined> {
   const { client_id, tenant } = agent.claims;
   const [row] = await database.rows(
@@ -34,7 +34,8 @@ export async function findRepeated(
     'select * from firebreak.request where agent = $1 and tenant = $2 and idempotency_key = $3',
     [client_id, tenant, submit.idempotencyKey],
   );
-  if (row !== undefined && row.body_hash !== submit.bodyHash) {
+  const { bodyHash } = submit;
+  if (row !== undefined && bodyHash !== undefined && row.body_hash !== bodyHash) {
     throw new Refusal('IDEMPOTENCY_KEY_REUSED', 'this Idempotency-Key came with another body before');
   }
   return row;

@@ -1,14 +1,17 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { createHttpServer } from '../../call/serve.ts';
 import { Refusal } from '../../refusal.ts';
 import { type Agent, authenticate, headerValues } from './authenticate.ts';
+import { cancel } from './cancel.ts';
 import type { Door } from './door.ts';
 import { faultsOfIssues, listed } from './faults.ts';
 import { idempotencyKeyOf } from './idempotency.ts';
 import { list, show, showResult } from './show.ts';
-import { submit } from './submit.ts';
+import { parseStrict } from './strict-json.ts';
+import { type Answer, submit } from './submit.ts';
 import { traceIdOf } from './trace.ts';
+import { undo } from './undo.ts';
 
 /**
  * The agents' door: files requests and shows them, to the agent that filed them. It authenticates before it reads a
@@ -46,8 +49,17 @@ export function createAgentsServer(door: Door): FastifyInstance {
 function addRequestRoutes(server: FastifyInstance, door: Door): void {
   server.post('/v1/requests', async (request, reply) => {
     const agent = await authenticate(request, door);
-    const answer = await submit(door, agent, submissionOf(request, door));
-    await reply.code(answer.status).header('location', `/v1/requests/${answer.requestId}`).send(answer.body);
+    await answerWith(reply, await submit(door, agent, submissionOf(request, door)));
+  });
+  server.post('/v1/requests/:id/undo', async (request, reply) => {
+    const agent = await authenticate(request, door);
+    refuseBody(request);
+    await answerWith(reply, await undo(door, agent, { id: idOf(request), traceId: traceOf(request, door) }));
+  });
+  server.post('/v1/requests/:id/cancel', async (request) => {
+    const agent = await authenticate(request, door);
+    refuseBody(request);
+    return await cancel(door, agent, idOf(request));
   });
   server.get('/v1/requests', async (request) => {
     const agent = await authenticate(request, door);
@@ -97,13 +109,32 @@ function idOf(request: FastifyRequest): string {
   return parametersSchema.parse(request.params).id;
 }
 
+async function answerWith(reply: FastifyReply, { status, requestId, body }: Answer): Promise<void> {
+  await reply.code(status).header('location', `/v1/requests/${requestId}`).send(body);
+}
+
 function submissionOf(request: FastifyRequest, door: Door) {
-  const traceparents = headerValues(request, 'traceparent');
   return {
-    body: request.body instanceof Uint8Array ? request.body : new Uint8Array(),
+    body: bytesOf(request),
     idempotencyKey: idempotencyKeyOf(headerValues(request, 'idempotency-key')),
-    traceId: traceIdOf(traceparents.length === 1 ? traceparents[0] : undefined, door.random),
+    traceId: traceOf(request, door),
   };
+}
+
+function traceOf(request: FastifyRequest, door: Door): string {
+  const traceparents = headerValues(request, 'traceparent');
+  return traceIdOf(traceparents.length === 1 ? traceparents[0] : undefined, door.random);
+}
+
+function bytesOf({ body }: FastifyRequest): Uint8Array {
+  return body instanceof Uint8Array ? body : new Uint8Array();
+}
+
+/** What would be said in a body is not listened to, and a caller who says it must know. */
+function refuseBody(request: FastifyRequest): void {
+  const bytes = bytesOf(request);
+  if (bytes.length > 0 && !z.strictObject({}).safeParse(parseStrict(bytes)).success)
+    throw new Refusal('INVALID_INPUT', 'expected no body');
 }
 
 /** The strict parser works on what came over the wire; fastify's own would have lost duplicates by then. */

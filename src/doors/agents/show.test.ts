@@ -1,11 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ask, send } from '../../../test/fixtures/agent-calls.ts';
-import {
-  type AgentsDoor,
-  startAgentsDoor,
-  thingsDelete,
-  type WorkloadName,
-} from '../../../test/fixtures/agents-door.ts';
+import { type AgentsDoor, startAgentsDoor, type WorkloadName } from '../../../test/fixtures/agents-door.ts';
+import { thingsDelete } from '../../../test/fixtures/test-actions.ts';
 import { sealResult } from '../../identity/result-envelope.ts';
 import { codeOf, Refusal } from '../../refusal.ts';
 
@@ -136,6 +132,7 @@ describe('show', () => {
           effectClass: 'reversible',
           input: { type: 'object', required: ['database', 'table', 'ids'] },
         },
+        { name: 'test.things.restore', input: { required: ['database', 'requestId'] } },
       ],
     });
   });

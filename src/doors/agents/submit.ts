@@ -20,11 +20,19 @@ export type Answer = { status: 200 | 202; requestId: string; body: object };
 const REQUEST_ID_BYTES = 16;
 
 export async function submit(door: Door, agent: Agent, submission: Submission): Promise<Answer> {
-  const body = parseStrict(submission.body);
-  const once = { idempotencyKey: submission.idempotencyKey, bodyHash: canonicalDigest(body) };
+  const { idempotencyKey, traceId } = submission;
+  return await file(door, agent, { body: parseStrict(submission.body), idempotencyKey, traceId });
+}
+
+export type Filing = { body: unknown; idempotencyKey: string | undefined; traceId: string };
+
+/** The same key and body is the same request, however often and by how many at once. */
+export async function file(door: Door, agent: Agent, { body, ...filed }: Filing): Promise<Answer> {
+  const { idempotencyKey, traceId } = filed;
+  const once = { idempotencyKey, bodyHash: canonicalDigest(body) };
   const repeated = await findBefore(door, agent, once);
   if (repeated !== undefined) return answerOf(repeated);
-  const filing = await prepare(door, agent, { ...once, ask: readAsk(body, door, agent), ...submission });
+  const filing = await prepare(door, agent, { ...once, traceId, ask: readAsk(body, door, agent) });
   try {
     await door.database.run('select firebreak.file_request($1, $2)', [filing.row, filing.entry]);
   } catch (error) {

@@ -409,6 +409,32 @@ language sql security definer set search_path = pg_catalog as $$
 $$;
 grant execute on function firebreak.store_result(text, text) to firebreak_executor;
 
+-- The agent's own no: final, and it tightens. It takes the authority row as every consumption does, so that of a
+-- cancellation and a consumption exactly one is: false where the request has ended or was consumed before.
+create function firebreak.cancel_request(in_request text, entry_jws text) returns boolean
+language plpgsql security definer set search_path = pg_catalog as $$
+declare old_state text; claims jsonb := firebreak.claims_of(entry_jws);
+begin
+  if claims->>'kind' is distinct from 'cancelled' or claims->>'requestId' is distinct from in_request then
+    raise exception using errcode = 'FB403', message = 'NOT_PERMITTED', detail = 'entry is of another act';
+  end if;
+  perform firebreak.bump_authority();
+  select state into old_state from firebreak.request where id = in_request for update;
+  if old_state is null then
+    raise exception using errcode = 'FB404', message = 'UNKNOWN_REQUEST', detail = 'no such request';
+  end if;
+  if old_state not in ('accepted', 'waiting', 'performing') then return false; end if;
+  if exists (select from firebreak.consumption where effect_key = in_request) then return false; end if;
+  update firebreak.request set state = 'cancelled', state_detail = '{}', state_at = clock_timestamp()
+    where id = in_request;
+  perform firebreak.append_entry(entry_jws);
+  perform firebreak.ring('people', 'look', in_request);
+  perform pg_notify('firebreak_request', in_request);
+  perform pg_notify('firebreak_notice', in_request);
+  return true;
+end $$;
+grant execute on function firebreak.cancel_request(text, text) to firebreak_gateway;
+
 -- Who may read what -------------------------------------------------------------------------------------------------
 
 grant select on firebreak.request to firebreak_gateway, firebreak_people, firebreak_broker, firebreak_gate,

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type LedgerLog, startLedgerLog } from '../../test/fixtures/ledger-log.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { createLogServer } from './log-server.ts';
@@ -122,18 +123,6 @@ describe('the sequencer', () => {
     await expectWhole();
   });
 
-  test('waits for a database that is away', async () => {
-    const sequencer = await log.startSequencer();
-    await log.attack(
-      `select pg_terminate_backend(pid) from pg_stat_activity where usename = 'firebreak_ledger'`,
-    );
-    await opened();
-    await untilSequenced(10_000);
-    expect(await countWaiting()).toBe(0);
-    expect(sequencer.failures).toEqual([]);
-    await sequencer.close();
-  });
-
   test('ends loudly at a write error', async () => {
     const sequencer = await log.startSequencer();
     await log.attack('alter table firebreak.checkpoint add constraint broken check (size < 0) not valid');
@@ -245,4 +234,31 @@ test('no login but the ledger’s places entries, and none appends what is no si
     code: 'INVALID_INPUT',
   });
   await gate.run('select firebreak.append_entry($1)', [entry]);
+});
+
+// Last: it takes the database away from under everything that holds a connection.
+test('a sequencer waits for a database that is away, and goes on by itself', async () => {
+  const sequencer = await log.startSequencer();
+  const until = async (reachable: boolean) => {
+    for (let tries = 0; tries < 1_000 && sequencer.isReachable() !== reachable; tries += 1) await delay(10);
+    return sequencer.isReachable();
+  };
+  await log.database.stopServer();
+  expect(await until(false)).toBe(false);
+  await log.database.startServer();
+  expect(await until(true)).toBe(true);
+  const gate = log.database.open('gate');
+  const entry = await (await log.database.entryWriter('gate'))({ kind: 'consume-refused' });
+  await gate.run('select firebreak.append_entry($1)', [entry]);
+  const reader = log.database.open('ledger');
+  const placed = async () =>
+    await reader.rows(
+      z.object({ leaf_index: z.string() }),
+      'select leaf_index from firebreak.entry where jws = $1 and leaf_index is not null',
+      [entry],
+    );
+  for (let tries = 0; tries < 500 && (await placed()).length === 0; tries += 1) await delay(10);
+  expect(await placed()).toHaveLength(1);
+  expect(sequencer.failures).toEqual([]);
+  await sequencer.close();
 });

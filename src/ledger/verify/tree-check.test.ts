@@ -11,12 +11,18 @@ describe('the streaming tree', () => {
   const signer = createNoteSigner('log', privateKey);
   const verifier = parseVerifierKey(formatVerifierKey('log', createPublicKey(privateKey)));
 
-  async function walk(entries: readonly string[], signed: readonly string[], sizes: readonly number[]) {
+  /** @param noteAhead by how many leaves notes exaggerate. */
+  async function walk(
+    entries: readonly string[],
+    signed: readonly string[],
+    sizes: readonly number[],
+    noteAhead = 0,
+  ) {
     const hashes = signed.map((entry) => leafHash(Buffer.from(entry)));
     async function* checkpoints() {
       for (const size of sizes) {
         const root = rootOf(hashes.slice(0, size));
-        yield { size, root, note: signCheckpoint({ size, root }, signer) };
+        yield { size, root, note: signCheckpoint({ size: size + noteAhead, root }, signer) };
       }
     }
     const tree = new TreeCheck(checkpoints(), verifier);
@@ -56,5 +62,19 @@ describe('the streaming tree', () => {
         expect(breach).toMatchObject({ invariant: 'S9', leafIndex: from });
       }),
     );
+  });
+
+  test('finds a checkpoint that says another size than its tree has, though its signature holds', async () => {
+    const entries = ['a', 'b', 'c'];
+    expect((await walk(entries, entries, [3])).breach).toBeNull();
+    expect((await walk(entries, entries, [3], 1)).breach).toMatchObject({ invariant: 'S9', leafIndex: 2 });
+  });
+
+  test('finds a checkpoint that stands twice', async () => {
+    const entries = ['a', 'b', 'c'];
+    expect((await walk(entries, entries, [2, 3])).breach).toBeNull();
+    expect((await walk(entries, entries, [2, 2, 3])).breach).toMatchObject({
+      sentence: 'checkpoint of size 2 stands out of order',
+    });
   });
 });

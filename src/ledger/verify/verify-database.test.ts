@@ -28,7 +28,9 @@ beforeAll(async () => {
   }
   await log.sequence();
   // Whoever owns the server is bound by no constraint.
-  await log.attack('alter table firebreak.entry drop constraint entry_leaf_index_key');
+  await log.attack(
+    'alter table firebreak.entry drop constraint entry_leaf_index_key, drop constraint entry_pkey',
+  );
   for (const table of kept)
     await log.attack(`create temporary table kept_${table} as table firebreak.${table}`);
 });
@@ -80,8 +82,6 @@ test('the empty log holds', async () => {
 });
 
 describe('an owner of the database', () => {
-  const last = () => sizeNow().then((size) => size - 1);
-
   test.each([
     ['deletes an entry', 'delete from firebreak.entry where leaf_index = 5', 'S9', 5],
     [
@@ -189,12 +189,26 @@ describe('an owner of the database', () => {
   });
 
   test('who writes a second row at an index, behind the border of a page, is found', async () => {
+    const pageEntries = 13;
     await log.attack(
-      `insert into firebreak.entry (id, author, kind, request_id, jws, appended_by, leaf_index)
-       select gen_random_uuid(), author, kind, request_id, jws, appended_by, leaf_index
-       from firebreak.entry where leaf_index = ${await last()}`,
+      `insert into firebreak.entry overriding system value
+       select * from firebreak.entry where leaf_index = ${pageEntries - 1}`,
     );
-    expect(await verify()).toMatchObject({ kind: 'broken', breach: { invariant: 'S9' } });
+    expect(await verifyLedger(pool, { ...options(), pageEntries })).toMatchObject({
+      kind: 'broken',
+      breach: { invariant: 'S9' },
+    });
+  });
+
+  test('who sets the log back to an older state, and forgets a checkpoint, is found', async () => {
+    await log.attack('delete from firebreak.entry where leaf_index >= 4');
+    await log.attack(
+      `update firebreak.ledger_state set size = 4, root = (select root from firebreak.checkpoint where size = 4)`,
+    );
+    expect(await verify()).toMatchObject({ breach: { invariant: 'S9', leafIndex: 4 } });
+    // Without a witness, an older state is only an older state: it is whole, and nobody here can tell.
+    await log.attack('delete from firebreak.checkpoint where size > 4');
+    expect(await verify()).toMatchObject({ kind: 'holds', size: 4 });
   });
 
   test('who signs an entry anew by a stolen key of its author is found by the tree', async () => {

@@ -16,9 +16,11 @@ export type LedgerVerdict = Verdict & {
 
 export type LedgerVerifyOptions = Omit<VerifyOptions, 'onProgress'> & {
   onProgress?: (done: number, size: number) => void;
+  /** Leaves read at once. */
+  pageEntries?: number;
 };
 
-/** Leaves read at once, at most 65 kB each. */
+/** At most 65 kB each. */
 const PAGE_ENTRIES = 500;
 const PAGE_CHECKPOINTS = 1_000;
 
@@ -26,7 +28,7 @@ export async function verifyLedger(database: Database, options: LedgerVerifyOpti
   try {
     const head = await readHead(database);
     const log = {
-      pages: readPages(database, head.end),
+      pages: readPages(database, { end: head.end, most: options.pageEntries ?? PAGE_ENTRIES }),
       checkpoints: readCheckpoints(database, head.end),
       head,
     };
@@ -77,14 +79,16 @@ const leafSchema = z.object({
 /** Also what stands below 0, where no leaf may be. */
 const BEFORE_ALL = '-9223372036854775808';
 
-async function* readPages(database: Database, end: number): AsyncGenerator<LogEntry[]> {
+type Pages = { end: number; most: number };
+
+async function* readPages(database: Database, { end, most }: Pages): AsyncGenerator<LogEntry[]> {
   let after: number | string = BEFORE_ALL;
   for (;;) {
     const rows: z.infer<typeof leafSchema>[] = await database.rows(
       leafSchema,
       `select leaf_index, jws, id, author, kind, request_id, appended_by from firebreak.entry
        where leaf_index > $1 and leaf_index < $2 order by leaf_index limit $3`,
-      [after, end, PAGE_ENTRIES],
+      [after, end, most],
     );
     const last = rows.at(-1);
     if (last === undefined) return;

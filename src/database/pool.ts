@@ -56,9 +56,12 @@ export function openDatabase(url: string, onError: (error: Error) => void): Data
     ...queries(pool),
     async transaction(work) {
       const client = await connect(pool);
+      // A connection that breaks while it is lent says so twice: to its statement, and here. Unheard, it ends the process.
+      client.on('error', onError);
       try {
         return await inTransaction(client, work);
       } finally {
+        client.off('error', onError);
         client.release();
       }
     },
@@ -111,9 +114,15 @@ function queries(runner: Pool | PoolClient): Pick<Database, 'rows' | 'run'> {
   };
 }
 
+/**
+ * SQLSTATE classes of a server that is going, coming, or full: connection exception, insufficient resources, operator
+ * intervention. It said no to everybody, and the same call may be made again.
+ */
+const AWAY_CLASSES: readonly string[] = ['08', '53', '57P'];
+
 /** Our functions raise SQLSTATE class FB with a refusal code as message; all else is the database's own trouble. */
 function asRefusal(error: unknown): Error {
-  if (!(error instanceof DatabaseError)) {
+  if (!(error instanceof DatabaseError) || AWAY_CLASSES.some((kind) => error.code?.startsWith(kind))) {
     return new Refusal('UNAVAILABLE', 'database cannot be reached', { cause: error });
   }
   if (error.code?.startsWith('FB') === true && isRefusalCode(error.message)) {

@@ -96,6 +96,13 @@ export const calls = {
     }),
   },
   credentials: {
+    /** Whether a trade could be made now: asked before the point of no return, because the receipt lives for seconds. */
+    ready: verb({
+      from: ['executor'],
+      body: z.strictObject({}),
+      reply: z.strictObject({}),
+      timeoutMs: 5_000,
+    }),
     /** Trades capability, receipt and votes for the second MAC of the target's statement. */
     trade: verb({
       from: ['executor'],

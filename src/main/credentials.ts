@@ -21,13 +21,17 @@ await runDomain('credentials', async (own) => {
     targetKey: await targetKeys(own, settings.targets),
     address,
   });
+  const ready = async () => {
+    await Promise.all([trades.run('select'), own.database.run('select')]);
+    return {};
+  };
   const server = createServer({
     domain: 'credentials',
     address,
     keys,
     clock: own.clock,
     log,
-    handlers: { trade },
+    handlers: { ready, trade },
   });
   await listenAt(server, own);
   return [trades, server];

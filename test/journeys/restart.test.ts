@@ -43,6 +43,7 @@ test('a request that waits for people survives kill -9 and a start on the same d
 test('a request that nobody had planned yet goes on after kill -9 of everything', async () => {
   process.kill(started.pids['planner'] ?? 0, 'SIGSTOP');
   const { requestId } = await agent.submit(deletionOf(2_002));
+  expect(await agent.show(requestId)).toMatchObject({ state: 'accepted' });
   for (const [name, pid] of Object.entries(started.pids))
     if (name !== 'supervisor') process.kill(pid, 'SIGKILL');
   await command.end('SIGKILL');

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseError } from 'pg';
 import { z } from 'zod';
+import { Bell } from '../bell.ts';
 import type { Database } from '../database/pool.ts';
 import type { Log } from '../log.ts';
 import { codeOf } from '../refusal.ts';
@@ -54,28 +55,27 @@ export async function startSequencer(options: SequencerOptions): Promise<Sequenc
 class SequencerLoop {
   isReachable = true;
   readonly #options: SequencerOptions;
+  readonly #bell = new Bell();
   #seen: Checkpoint | undefined;
   #stopped = false;
-  #rung = false;
-  #wake: () => void = () => undefined;
 
   constructor(options: SequencerOptions) {
     this.#options = options;
   }
 
   ring(): void {
-    this.#rung = true;
-    this.#wake();
+    this.#bell.ring();
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#wake();
+    this.#bell.ring();
   }
 
   async run(): Promise<void> {
     while (!this.#stopped) {
-      await this.#pause();
+      await this.#bell.wait(LOOK_PERIOD_MS);
+      if (!this.#stopped) await delay(GATHER_MS);
       if (!this.#stopped) await this.#look();
     }
   }
@@ -109,24 +109,6 @@ class SequencerLoop {
     this.#stopped = true;
     this.isReachable = false;
     this.#options.fail(error);
-  }
-
-  async #pause(): Promise<void> {
-    if (!this.#rung) await this.#untilWoken();
-    if (this.#rung && !this.#stopped) await delay(GATHER_MS);
-    // Before the look: what rings during it is looked at next.
-    this.#rung = false;
-  }
-
-  async #untilWoken(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, LOOK_PERIOD_MS);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#wake = () => undefined;
   }
 }
 

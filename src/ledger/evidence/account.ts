@@ -47,6 +47,8 @@ function textOf(body: EntryBody, { via, voters }: { via: string | undefined; vot
       return `capability ${say(body.capability)} was traded for the credential of this one act`;
     case 'performed':
       return performed(body);
+    case 'cancelled':
+      return `agent ${say(body.subject)} took the request back`;
     case 'ended':
       return `request ended: ${say(body.outcome)}${because(body)}`;
     // Kinds that come later are shown by their name, and not left out.

@@ -106,6 +106,9 @@ function note(request: OpenRequest, telling: Telling): void {
     case 'ended':
       request.end = telling.outcome;
       break;
+    case 'cancelled':
+      request.end = telling.kind;
+      break;
     case 'requested':
     case 'voted':
     case 'traded':

@@ -9,6 +9,7 @@ import {
   order,
   type Step,
   type StepName,
+  type Story,
   signVote,
   stepOf,
   tellStory,
@@ -21,6 +22,11 @@ beforeAll(async () => {
   database = await startFirebreakDatabase();
 });
 afterAll(async () => await database.stop());
+
+const cancelOf = (story: Story): Step => {
+  const { outcome: _outcome, ...facts } = stepOf(story, 'ended').facts;
+  return { author: 'gateway', facts: { ...facts, kind: 'cancelled' } };
+};
 
 const cases: BrokenLog[] = [
   {
@@ -136,6 +142,24 @@ const cases: BrokenLog[] = [
     },
   },
   {
+    invariant: 'S10',
+    rule: 'an end is final',
+    what: 'a denied request that is cancelled afterwards',
+    steps: (story) => {
+      change(story, 'ended', { outcome: 'denied' });
+      return order(story, {
+        drop: ['minted', 'consumed', 'traded', 'performed'],
+        end: [cancelOf(story)],
+      });
+    },
+  },
+  {
+    invariant: 'S4',
+    rule: 'cancelled in time',
+    what: 'a cancellation after the point of no return',
+    steps: (story) => order(story, { drop: ['traded', 'performed', 'ended'], end: [cancelOf(story)] }),
+  },
+  {
     invariant: 'S5',
     rule: 'session lives',
     what: 'a consumption in a revoked session',
@@ -241,6 +265,14 @@ describe('a log', () => {
       expect(await judge(database, steps)).toBeNull();
     },
   );
+
+  test('of a request that its agent cancelled holds, also when a capability was minted beside it', async () => {
+    const story = await tellStory(database);
+    const drop: StepName[] = ['rechecked', 'minted', 'consumed', 'traded', 'performed', 'ended'];
+    expect(await judge(database, order(story, { drop, end: [cancelOf(story)] }))).toBeNull();
+    const late = [cancelOf(story), stepOf(story, 'minted')];
+    expect(await judge(database, order(story, { drop, end: late }))).toBeNull();
+  });
 
   test('of an attempt whose outcome is unknown holds, also when it becomes known after the end', async () => {
     const story = await tellStory(database);

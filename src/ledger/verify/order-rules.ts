@@ -12,6 +12,7 @@ const afterRequest = [
   'traded',
   'performed',
   'ended',
+  'cancelled',
 ] as const;
 
 export const requestRules: readonly Rule[] = [
@@ -79,10 +80,17 @@ export const powerRules: readonly Rule[] = [
   rule({ invariant: 'S2', name: 'consumed once' }, ['consumed'], ({ capability }, { history }) =>
     history.spent.has(capability) ? `capability ${capability} is consumed a second time` : null,
   ),
-  rule({ invariant: 'S10', name: 'an end is final' }, ['consumed', 'ended'], ({ kind }, { request }) => {
-    const end = request?.kind === 'open' || request?.kind === 'closed' ? request.end : null;
-    return end !== null && finalEnds.has(end) ? `${kind} after the request was ${end}` : null;
-  }),
+  rule(
+    { invariant: 'S10', name: 'an end is final' },
+    ['consumed', 'ended', 'cancelled'],
+    ({ kind }, { request }) => {
+      const end = request?.kind === 'open' || request?.kind === 'closed' ? request.end : null;
+      return end !== null && finalEnds.has(end) ? `${kind} after the request was ${end}` : null;
+    },
+  ),
+  ruleOfOpen({ invariant: 'S4', name: 'cancelled in time' }, ['cancelled'], ({ requestId }, { consumed }) =>
+    consumed.size === 0 ? null : `${requestId} is cancelled after a capability was consumed for it`,
+  ),
   rule({ invariant: 'S5', name: 'session lives' }, ['consumed'], ({ session }, { request, history }) => {
     const sessions = [session, request?.kind === 'open' ? request.facts.session : undefined];
     const revoked = sessions.find((one) => one !== undefined && history.revokedSessions.has(one));

@@ -70,6 +70,7 @@ const tellingSchema = z.discriminatedUnion('kind', [
     outcome: z.enum(outcomes),
   }),
   z.object({ ...of('ended'), outcome: text }),
+  z.object(of('cancelled')),
   z.object({ kind: z.literal('session-revoked'), session: text }),
 ]);
 

@@ -33,7 +33,10 @@ export function openDatabase(url: string, onError: (error: Error) => void): Data
   };
   const pool = new Pool({ ...config, max: CONNECTIONS_MAX, idleTimeoutMillis: 60_000 });
   // An idle connection that breaks is replaced at its next use; without a listener it would end the process.
-  pool.on('error', onError);
+  pool.on('error', (error) => {
+    // A closed pool says goodbye without waiting: a server that goes down right then is no trouble of anybody.
+    if (!closed) onError(error);
+  });
   const listeners = new Set<Client>();
   let closed = false;
 

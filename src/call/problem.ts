@@ -13,7 +13,7 @@ export function replyWithProblems(server: FastifyInstance): void {
       .send(JSON.stringify(problemOf(refusal)));
   });
   server.setNotFoundHandler(async () => {
-    throw new Refusal('UNKNOWN_ROUTE', 'expected one of the paths in /openapi.json');
+    throw new Refusal('UNKNOWN_ROUTE', 'this door has no such path');
   });
 }
 

@@ -58,6 +58,8 @@ const viewSchema = listedSchema.extend({
   approvals: z
     .object({ needed: z.int(), have: z.int(), groups: z.array(z.string()), expiresAt: z.string() })
     .optional(),
+  /** When it came into its state. */
+  stateAt: z.string(),
   traceId: z.string(),
 });
 export type RequestView = z.infer<typeof viewSchema>;

@@ -105,7 +105,7 @@ export function conclude(view: RequestView, asJson: boolean): void {
     ...(approvals === undefined
       ? []
       : [`approvals ${approvals.have} of ${approvals.needed} from ${approvals.groups.join(', ')}`]),
-    `${view.final ? 'ended' : 'expires'} ${view.expiresAt}`,
+    view.final ? `ended ${view.stateAt}` : `expires ${view.expiresAt}`,
   ]);
   process.exitCode = exitCodeOf(view.state);
   const reason = view.detail['reason'];

@@ -142,7 +142,8 @@ function expectedVariables(domain: Domain): string[] {
     origin: 'http://127.0.0.1:1',
     temporalAddress: '127.0.0.1:2',
     ownUrl: () => word,
-    targetUrl: () => word,
+    shopAdminUrl: undefined,
+    targets: new Map([['shop', { planner: word, executor: word }]]),
     logLevel: 'info',
   });
   const ofDevAlone = ['FIREBREAK_CRASH_POINTS', 'FIREBREAK_LOG_LEVEL', 'SLACK_API_URL'];

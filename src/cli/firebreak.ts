@@ -11,6 +11,7 @@ import { printError, visible } from './output.ts';
 import { registerRequests } from './requests.ts';
 import { registerSession } from './session.ts';
 import { registerSubmit } from './submit.ts';
+import { registerTarget } from './target.ts';
 import { registerUp } from './up.ts';
 
 /** The command line: a client of the doors, with no private entrance. */
@@ -18,6 +19,7 @@ const groups: ((program: Command) => void)[] = [
   registerDev,
   registerUp,
   registerMigrate,
+  registerTarget,
   registerSession,
   registerSubmit,
   registerRequests,

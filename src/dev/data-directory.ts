@@ -26,6 +26,8 @@ export function dataDirectory(directory: string) {
     agent: (agent: string) => at('agents', `${agent}.json`),
     /** An input to try: the demo's. */
     example: at('input.json'),
+    /** The logins at a target of the user's own. */
+    target: (name: string) => at('targets', `${name}.json`),
     temporal: at('temporal.db'),
     slack: at('slack-stand-in.json'),
     log: (name: string) => at('logs', `${name}.log`),

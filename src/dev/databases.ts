@@ -6,7 +6,8 @@ import { readSymmetricKey } from '../identity/symmetric-key.ts';
 import type { Log } from '../log.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { DEFAULT_TARGET } from './default-settings.ts';
-import { type LoginUrl, TARGET_LOGINS } from './domain-environment.ts';
+import type { LoginUrl } from './domain-environment.ts';
+import type { TargetLogins } from './own-targets.ts';
 import { SUPERUSER } from './postgres-server.ts';
 import type { Secrets } from './secrets.ts';
 import { createShop } from './shop.ts';
@@ -21,23 +22,31 @@ export async function prepareOwnDatabase(url: LoginUrl, secrets: Secrets): Promi
 }
 
 type TargetOptions = { url: LoginUrl; secrets: Secrets; data: DataDirectory; log: Log };
+export type PreparedTarget = { adminUrl: string; logins: TargetLogins };
+
+const EMBEDDED_LOGINS = { planner: 'firebreak_planner', executor: 'firebreak_executor' } as const;
 
 /** The shop, and what Firebreak installs in a target; the keys are those of gate and credentials service. */
-export async function prepareTarget({ url, secrets, data, log }: TargetOptions): Promise<void> {
+export async function prepareTarget({ url, secrets, data, log }: TargetOptions): Promise<PreparedTarget> {
   const adminUrl = url(SUPERUSER, secrets.shopSuperuser, DEFAULT_TARGET);
   await createTargetDatabase(url(SUPERUSER, secrets.shopSuperuser, 'postgres'));
   await createShop(adminUrl, log);
   const keyOf = async (domain: 'gate' | 'credentials') =>
     await readSymmetricKey(join(data.keys(domain), targetKeyFile(DEFAULT_TARGET)));
+  const planner = { name: EMBEDDED_LOGINS.planner, password: secrets.targetPlanner };
+  const executor = { name: EMBEDDED_LOGINS.executor, password: secrets.targetExecutor };
   const { warnings } = await installTarget({
     adminUrl,
     target: DEFAULT_TARGET,
     gateKey: await keyOf('gate'),
     credentialsKey: await keyOf('credentials'),
-    plannerLogin: { name: TARGET_LOGINS.planner, password: secrets.targetPlanner },
-    executorLogin: { name: TARGET_LOGINS.executor, password: secrets.targetExecutor },
+    plannerLogin: planner,
+    executorLogin: executor,
   });
   for (const warning of warnings) log.warn(warning);
+  const loginUrl = ({ name, password }: { name: string; password: string }) =>
+    url(name, password, DEFAULT_TARGET);
+  return { adminUrl, logins: { planner: loginUrl(planner), executor: loginUrl(executor) } };
 }
 
 /** The server is the target's alone: the executor's login needs no other database there. */

@@ -4,7 +4,7 @@ import { type Domain, loginOf } from '../domains.ts';
 import { databaseVariable, targetVariable } from '../main/environment.ts';
 import { childEnvironment } from './bound-child.ts';
 import type { DataDirectory } from './data-directory.ts';
-import { DEFAULT_TARGET } from './default-settings.ts';
+import type { TargetLogins } from './own-targets.ts';
 import type { Secrets } from './secrets.ts';
 
 /** What one domain's process is told: its own keys and login, and nothing of another one's. */
@@ -14,14 +14,15 @@ export type DomainWorld = {
   pin: string;
   origin: string;
   temporalAddress: string;
-  /** `url(login, password, database)` of Firebreak's own server, and of the target's. */
+  /** `url(login, password, database)` of Firebreak's own server. */
   ownUrl: LoginUrl;
-  targetUrl: LoginUrl;
+  /** The embedded target's administrator; undefined where `shop` is a database of the user's own. */
+  shopAdminUrl: string | undefined;
+  /** By target's name: the logins of planner and executor. */
+  targets: ReadonlyMap<string, TargetLogins>;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 };
 export type LoginUrl = (login: string, password: string, database: string) => string;
-
-export const TARGET_LOGINS = { planner: 'firebreak_planner', executor: 'firebreak_executor' } as const;
 
 export function environmentOf(domain: Domain, world: DomainWorld): NodeJS.ProcessEnv {
   const { data, secrets, ownUrl } = world;
@@ -55,13 +56,9 @@ function temporalOf(domain: Domain, { temporalAddress }: DomainWorld): NodeJS.Pr
   return needsTemporal(domain) ? { TEMPORAL_ADDRESS: temporalAddress } : {};
 }
 
-function targetOf(domain: Domain, { secrets, targetUrl }: DomainWorld): NodeJS.ProcessEnv {
-  const variable = targetVariable(DEFAULT_TARGET);
-  const { planner, executor } = TARGET_LOGINS;
-  if (domain === 'planner') return { [variable]: targetUrl(planner, secrets.targetPlanner, DEFAULT_TARGET) };
-  if (domain === 'executor')
-    return { [variable]: targetUrl(executor, secrets.targetExecutor, DEFAULT_TARGET) };
-  return {};
+function targetOf(domain: Domain, { targets }: DomainWorld): NodeJS.ProcessEnv {
+  if (domain !== 'planner' && domain !== 'executor') return {};
+  return Object.fromEntries([...targets].map(([name, logins]) => [targetVariable(name), logins[domain]]));
 }
 
 function slackOf(domain: Domain, { secrets, origin }: DomainWorld): NodeJS.ProcessEnv {

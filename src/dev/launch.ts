@@ -6,7 +6,8 @@ import type { Settings } from '../settings.ts';
 import { bootstrap } from './bootstrap.ts';
 import { type ChildLog, openChildLog } from './child-log.ts';
 import type { DataDirectory } from './data-directory.ts';
-import { prepareOwnDatabase, prepareTarget } from './databases.ts';
+import { type PreparedTarget, prepareOwnDatabase, prepareTarget } from './databases.ts';
+import { DEFAULT_TARGET } from './default-settings.ts';
 import {
   type DomainWorld,
   environmentOf,
@@ -16,6 +17,7 @@ import {
 } from './domain-environment.ts';
 import { startDomain } from './domain-process.ts';
 import { createOrigin } from './origin.ts';
+import { readTargetLogins, type TargetLogins } from './own-targets.ts';
 import type { Parts } from './parts.ts';
 import { HOST } from './ports.ts';
 import { startPostgres } from './postgres-server.ts';
@@ -67,10 +69,10 @@ type Preparation = { settings: Settings; temporalPort: number; trust: ReturnType
 
 /** Databases, keys and the origin: what every domain needs. */
 async function makeWorld(stage: Stage, { settings, temporalPort, trust }: Preparation): Promise<DomainWorld> {
-  const [{ pin }, ownUrl, targetUrl] = await together([
+  const [{ pin }, ownUrl, { shopAdminUrl, targets }] = await together([
     trust,
     startOwnDatabase(stage),
-    startTarget(stage, trust),
+    startTargets(stage, settings, trust),
     startOrigin(stage, settings),
   ]);
   return {
@@ -80,7 +82,8 @@ async function makeWorld(stage: Stage, { settings, temporalPort, trust }: Prepar
     origin: settings.deployment.origin,
     temporalAddress: `${HOST}:${temporalPort}`,
     ownUrl,
-    targetUrl,
+    shopAdminUrl,
+    targets,
     logLevel: stage.choices.logLevel ?? 'info',
   };
 }
@@ -92,13 +95,27 @@ async function startOwnDatabase(stage: Stage): Promise<LoginUrl> {
   return url;
 }
 
+type Targets = Pick<DomainWorld, 'shopAdminUrl' | 'targets'>;
+
+/** Databases of the user's own as they were installed, and the embedded one where nothing took its place. */
+async function startTargets(stage: Stage, settings: Settings, trust: Promise<unknown>): Promise<Targets> {
+  const targets = new Map<string, TargetLogins>();
+  for (const name of [DEFAULT_TARGET, ...settings.targets.map((target) => target.name)]) {
+    const logins = await readTargetLogins(stage.data, name);
+    if (logins !== undefined) targets.set(name, logins);
+  }
+  if (targets.has(DEFAULT_TARGET)) return { shopAdminUrl: undefined, targets };
+  const { adminUrl, logins } = await startShop(stage, trust);
+  return { shopAdminUrl: adminUrl, targets: targets.set(DEFAULT_TARGET, logins) };
+}
+
 /** The target's two keys are made by the bootstrap. */
-async function startTarget(stage: Stage, trust: Promise<unknown>): Promise<LoginUrl> {
+async function startShop(stage: Stage, trust: Promise<unknown>): Promise<PreparedTarget> {
   const [url] = await together([startPostgresPart(stage, 'shop'), trust]);
   const { log, close } = openLog(stage, 'target');
-  await prepareTarget({ url, secrets: stage.secrets, data: stage.data, log });
+  const prepared = await prepareTarget({ url, secrets: stage.secrets, data: stage.data, log });
   await close();
-  return url;
+  return prepared;
 }
 
 async function startPostgresPart(stage: Stage, name: 'postgres' | 'shop'): Promise<LoginUrl> {

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { type Domain, domains, loginOf } from '../domains.ts';
+import { Refusal } from '../refusal.ts';
 import type { Settings } from '../settings.ts';
 import { endOrphans } from './children.ts';
 import { type DataDirectory, dataDirectory } from './data-directory.ts';
 import { lockDataDirectory } from './data-lock.ts';
-import { DEFAULT_TARGET } from './default-settings.ts';
 import { type DomainWorld, environmentOf, SLACK_PREFIX } from './domain-environment.ts';
 import { type Launched, launch } from './launch.ts';
 import { type PartName, Parts } from './parts.ts';
@@ -175,10 +175,14 @@ class Run {
   }
 }
 
-function urlsOf({ secrets, ownUrl, targetUrl }: DomainWorld): DevUrls {
+function urlsOf({ secrets, ownUrl, shopAdminUrl }: DomainWorld): DevUrls {
   return {
     superuser: (database) => ownUrl(SUPERUSER, secrets.superuser, database),
-    shopSuperuser: targetUrl(SUPERUSER, secrets.shopSuperuser, DEFAULT_TARGET),
+    get shopSuperuser() {
+      if (shopAdminUrl === undefined)
+        throw new Refusal('CONFIG_INVALID', 'no target is embedded in this run');
+      return shopAdminUrl;
+    },
     login: (domain, database = 'firebreak') => ownUrl(loginOf(domain), secrets.logins[domain], database),
   };
 }

@@ -17,6 +17,8 @@ import { openTargetWitness, type TargetWitness } from './target.ts';
  */
 export type DemoOptions = {
   dev: RunningDev;
+  /** The target's administrator, who counts and reads the target's own record. */
+  adminUrl: string;
   /** JSON file of the request; the user may edit it. */
   requestFile: string;
   /** Click Approve for the user. */
@@ -45,7 +47,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   const { dev, say } = options;
   const text = await readRequest(options.requestFile);
   const { action, input } = text.parsed;
-  const witness = await openTargetWitness(dev.urls.shopSuperuser);
+  const witness = await openTargetWitness(options.adminUrl);
   try {
     const before = await witness.count(input.table);
     say(`target    ${input.table} has ${before} rows`);

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { performOnTarget } from '../../activities/postgres/perform.ts';
 import { createPossessionKey } from '../../src/identity/keys.ts';
@@ -14,6 +15,9 @@ import {
   trade,
 } from '../fixtures/captured.ts';
 import { type Asked, type Firebreak, startFirebreak } from '../fixtures/firebreak.ts';
+
+/** Long enough for a call to be where it waits. */
+const MEETING_MS = 500;
 
 /** A captured executor does what persons approved, once, and nothing beyond it. */
 let firebreak: Firebreak;
@@ -101,6 +105,31 @@ test('a capability whose act has ended is spent', async () => {
   const entry = await writeEntry({ kind: 'performed', requestId: asked.requestId, outcome: 'refused' });
   await executor.database.run('select firebreak.record_outcome($1, $2)', [statement, entry]);
   await expect(consume(firebreak, executor, attempt).catch(codeOf)).resolves.toBe('CAPABILITY_SPENT');
+});
+
+test('a request that its agent cancelled is neither minted nor consumed, whatever was minted before', async () => {
+  const attempt = await mintAsExecutor(executor, await approved());
+  expect(await firebreak.client.cancel(asked.requestId)).toMatchObject({ state: 'cancelled' });
+  await expect(consume(firebreak, executor, attempt).catch(codeOf)).resolves.toBe('REQUEST_CLOSED');
+  await expect(mintAsExecutor(executor, asked.requestId).catch(codeOf)).resolves.toBe('REQUEST_CLOSED');
+  expect(await firebreak.isThere(asked)).toBe(true);
+});
+
+test('a consumption that meets a cancellation under way waits for it, and is refused', async () => {
+  const attempt = await mintAsExecutor(executor, await approved());
+  const gateway = await capture(firebreak, 'gateway');
+  const writeEntry = createEntryWriter(await gateway.signer('entry'), () => Date.now());
+  const { requestId } = asked;
+  const entry = await writeEntry({ kind: 'cancelled', requestId, revision: 1 });
+  const used = await gateway.database.transaction(async (tx) => {
+    await tx.run('select firebreak.cancel_request($1, $2)', [requestId, entry]);
+    const meeting = consume(firebreak, executor, attempt).then(() => 'consumed', codeOf);
+    await delay(MEETING_MS);
+    return { meeting };
+  });
+  await expect(used.meeting).resolves.toBe('REQUEST_CLOSED');
+  await gateway.close();
+  expect(await kinds()).not.toContain('consumed');
 });
 
 test('another executor’s key opens neither gate nor credentials service', async () => {

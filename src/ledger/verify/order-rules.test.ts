@@ -144,6 +144,13 @@ const cases: BrokenLog[] = [
   {
     invariant: 'S10',
     rule: 'an end is final',
+    what: 'a consumption after the request was cancelled',
+    steps: (story) =>
+      order(story, { drop: ['traded', 'performed', 'ended'], before: ['consumed', [cancelOf(story)]] }),
+  },
+  {
+    invariant: 'S10',
+    rule: 'an end is final',
     what: 'a denied request that is cancelled afterwards',
     steps: (story) => {
       change(story, 'ended', { outcome: 'denied' });

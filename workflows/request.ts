@@ -24,9 +24,13 @@ export const look = defineSignal('look');
 
 /** How often an unconsumed attempt may be repeated. */
 const ATTEMPTS_MAX = 3;
-/** How often a part that is away is waited for; the approval's own expiry ends it long before. */
+/** How often a part that is away is waited for; an approval's own expiry ends it long before. */
 const WAITS_MAX = 500;
 const WAIT_MAX_MS = 30_000;
+/** How long one attempt waits for an executor to take it. */
+const PICK_UP_MAX_MS = 3_600_000;
+/** The store's clock decides on expiry and may be behind ours: ask it again, and not all the time. */
+const LOOK_PAUSE_MIN_MS = 1_000;
 /** How often a plan may change under people's eyes before the request gives up. */
 const ROUNDS_MAX = 5;
 const ATTEMPT_PAUSE_MS = 2_000;
@@ -39,6 +43,7 @@ const steps = proxyLocalActivities<Steps>({
 const planner = proxyActivities<PlannerActivities>({
   taskQueue: PLANNER_QUEUE,
   startToCloseTimeout: '90 seconds',
+  heartbeatTimeout: '10 seconds',
   retry: { initialInterval: '1 second', maximumInterval: '30 seconds', maximumAttempts: 200 },
 });
 
@@ -76,37 +81,35 @@ async function planAskPerform(
   if (planned.code !== null) return { state: 'failed', code: planned.code };
   const decided = await steps.decide({ ...reference, stage: 'plan' });
   if (decided.verdict !== null) return decided.verdict;
-  if (decided.decision === 'requestable') {
-    const verdict = await waitForPeople(reference, bell);
-    if (verdict !== null) return verdict;
-  }
-  return await perform(reference, planned.executor);
+  const { executor } = planned;
+  if (decided.decision === 'allow') return await perform(reference, { executor, untilMs: Infinity });
+  const waited = await waitForPeople(reference, bell);
+  return waited.verdict ?? (await perform(reference, { executor, untilMs: waited.expiresAtMs }));
 }
 
-/** @returns null once approved. Deny and expiry win ties, because the store is asked and not the signal. */
-async function waitForPeople(reference: RequestReference, bell: Doorbell): Promise<Verdict | null> {
+type Waited = { verdict: Verdict } | { verdict: null; expiresAtMs: number };
+
+/** No verdict once approved. Deny and expiry win ties, because the store is asked and not the signal. */
+async function waitForPeople(reference: RequestReference, bell: Doorbell): Promise<Waited> {
   const asked = await steps.ask(reference);
-  if (asked.verdict !== null) return asked.verdict;
+  if (asked.verdict !== null) return asked;
+  const { digest, expiresAtMs } = asked;
   for (;;) {
-    await condition(() => bell.heard(), Math.max(1, asked.expiresAtMs - Date.now()));
-    const seen = await steps.look({ ...reference, digest: asked.digest });
-    if (seen.kind === 'approved') return null;
-    if (seen.kind === 'ended') return seen.verdict;
+    await condition(() => bell.heard(), Math.max(LOOK_PAUSE_MIN_MS, expiresAtMs - Date.now()));
+    const seen = await steps.look({ ...reference, digest });
+    if (seen.kind === 'approved') return { verdict: null, expiresAtMs };
+    if (seen.kind === 'ended') return seen;
   }
 }
+
+/** Who performs, and until when: an approval that has expired while a part was away is not waited for any more. */
+type Term = { executor: string; untilMs: number };
 
 /** One activity holds mint, consume, trade and act; what happened is asked of the gate, never of its result. */
-async function perform(reference: RequestReference, family: string): Promise<Verdict | 'plan-changed'> {
-  const executor = proxyActivities<PerformActivities>({
-    taskQueue: executorQueue(family),
-    startToCloseTimeout: '5 minutes',
-    heartbeatTimeout: '10 seconds',
-    scheduleToStartTimeout: '1 hour',
-    retry: { maximumAttempts: 1 },
-  });
+async function perform(reference: RequestReference, term: Term): Promise<Verdict | 'plan-changed'> {
   let attempts = 0;
   for (let waits = 1; ; waits += 1) {
-    const code = await codeOf(async () => await executor.perform(reference));
+    const code = await codeOf(async () => await executorFor(term).perform(reference));
     const settled = await steps.settle(reference);
     if (settled.verdict !== null) return settled.verdict;
     if (code === 'PLAN_CHANGED') return 'plan-changed';
@@ -115,8 +118,19 @@ async function perform(reference: RequestReference, family: string): Promise<Ver
     if (!isAway(code)) attempts += 1;
     if (!mayTryAgain(code) || attempts === ATTEMPTS_MAX || waits === WAITS_MAX)
       return { state: 'failed', code };
+    if (Date.now() >= term.untilMs) return { state: 'expired', code: 'APPROVAL_EXPIRED' };
     await sleep(Math.min(ATTEMPT_PAUSE_MS * waits, WAIT_MAX_MS));
   }
+}
+
+function executorFor({ executor, untilMs }: Term) {
+  return proxyActivities<PerformActivities>({
+    taskQueue: executorQueue(executor),
+    startToCloseTimeout: '5 minutes',
+    heartbeatTimeout: '10 seconds',
+    scheduleToStartTimeout: Math.min(PICK_UP_MAX_MS, Math.max(LOOK_PAUSE_MIN_MS, untilMs - Date.now())),
+    retry: { maximumAttempts: 1 },
+  });
 }
 
 function isAway(code: string): boolean {

@@ -67,6 +67,24 @@ test('a denied deletion does not happen, and the agent hears who and why', async
   expect(await firebreak.isThere(asked)).toBe(true);
 });
 
+test('rows that change after the approval are shown again, on a new card, before anything is deleted', async () => {
+  const asked = await firebreak.submit();
+  const first = await firebreak.slack.findCard(asked.requestId);
+  await firebreak.shop.query('update newsletter_subscriptions set email = $2 where id = $1', [
+    asked.row,
+    'somebody-else@example.com',
+  ]);
+  await firebreak.slack.click('U0ALICE', first, 'Approve');
+  await expect
+    .poll(async () => (await firebreak.slack.findCard(asked.requestId)).ts, { timeout: 20_000 })
+    .not.toBe(first.ts);
+  expect(await firebreak.isThere(asked)).toBe(true);
+  await firebreak.click(asked, 'bob');
+  expect(await firebreak.ended(asked)).toMatchObject({ state: 'done' });
+  expect(await firebreak.target.effects(asked.requestId)).toMatchObject({ count: 1 });
+  expect(await firebreak.verify()).toMatchObject({ kind: 'holds' });
+});
+
 test('two clicks of one person count once', async () => {
   const asked = await firebreak.submit();
   const card = await firebreak.slack.findCard(asked.requestId);

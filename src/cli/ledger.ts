@@ -11,7 +11,8 @@ const optionsSchema = sourceOptionsSchema.extend({ json: z.boolean().default(fal
 
 const NOTES = `
 Checks S9 (no gap, every checkpoint signed over exactly these leaves), the form, author and signature of each entry,
-and S1 to S7 and S10 as far as the ledger shows them. Exit 0 with origin, size and root; exit 1 with the first breach.
+and S1 to S7 and S10 as far as the ledger shows them; ARCHITECTURE.md says what these are. Exit 0 with origin, size and
+root; exit 1 with the first breach.
 
 Examples:
   firebreak ledger verify

@@ -41,11 +41,13 @@ export async function prepareRunSettings(data: DataDirectory, choices: RunChoice
 }
 
 async function ensureSettings(data: DataDirectory, choices: RunChoices, taken: Set<number>): Promise<void> {
+  if ((await readIfThere(data.example)) === undefined) {
+    await replaceFile(data.example, await exampleInput(), 0o644);
+  }
   if ((await readIfThere(data.settings)) !== undefined) return;
   const port = choices.port === 0 ? await findFreePort(taken) : (choices.port ?? DEFAULT_PORT);
   const step = port + domains.length > PORT_MAX ? -1 : 1;
   const ports = domains.map((_, index) => port + step * (index + 1));
-  await replaceFile(data.example, await exampleInput(), 0o644);
   await replaceFile(data.settings, defaultSettings({ directory: data.root, port, ports }), 0o644);
 }
 

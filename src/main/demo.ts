@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { z } from 'zod';
 import { print, printError, visible } from '../cli/output.ts';
 import { askFirst, placeOf } from '../cli/target.ts';
@@ -38,7 +38,7 @@ const program = new Command('npm run demo --')
     '--target <url>',
     'an administrator’s URL of a PostgreSQL of your own: installed there for the demo, after asking, and removed at the end; name your own request with --request, its database is called shop',
   )
-  .option('--request <file>', 'the request, JSON', REQUEST)
+  .addOption(new Option('--request <file>', 'the request, JSON').default(REQUEST, 'demo/request.json'))
   .option('--port <number>', 'port of the one origin; 0 takes any free one', '0')
   .addHelpText('after', '\nExample: npm run demo -- --yes --json');
 

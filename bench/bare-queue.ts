@@ -1,0 +1,2 @@
+/** The peer's own queue on the server that both share. */
+export const BARE_QUEUE = 'bench-bare';

@@ -91,6 +91,37 @@ describe('a request', () => {
     expect(await submitted('--idempotency-key', 'k')).toBe(await submitted('--idempotency-key', 'k'));
   });
 
+  test('is cancelled once it is there, and not after it was done', async () => {
+    const requestId = await submitted();
+    const cancelled = await firebreak('requests', 'cancel', requestId, '--json');
+    expect(cancelled).toMatchObject({ code: 0, stderr: '' });
+    expect(json(cancelled.stdout)).toMatchObject({ requestId, state: 'cancelled' });
+    const other = await submitted();
+    await setState(other, 'done');
+    const refused = await firebreak('requests', 'cancel', other);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/^REQUEST_CLOSED: /);
+  });
+
+  test('is undone by a request of its own, which is waited for when asked', async () => {
+    const requestId = await submitted();
+    const early = await firebreak('requests', 'undo', requestId);
+    expect(early.code).toBe(1);
+    expect(early.stderr).toMatch(/^NOTHING_KEPT: /);
+    const plan = { version: 1, summary: [], counts: {}, undo: 'kept', effects: null };
+    await door.query(
+      `insert into firebreak.plan (request_id, revision, plan_hash, body, statement) values ($1, 1, 'h', $2, 's')`,
+      [requestId, JSON.stringify(plan)],
+    );
+    await setState(requestId, 'done');
+    const undo = await firebreak('requests', 'undo', requestId, '--json');
+    expect(undo.code).toBe(0);
+    const { requestId: undoId } = json(undo.stdout);
+    const waited = await firebreak('requests', 'undo', requestId, '--wait', '--timeout', '1', '--json');
+    expect(waited.code).toBe(3);
+    expect(json(waited.stdout)).toMatchObject({ requestId: undoId, action: 'test.things.restore' });
+  });
+
   test.each([
     ['done', 0, ''],
     ['denied', 1, 'DENIED'],

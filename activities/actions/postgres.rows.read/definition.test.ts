@@ -142,12 +142,14 @@ describe('a read', () => {
   test.each([
     ['a row that changed', `update plain set note = 'other' where small = 3`, 'ROWS_CHANGED'],
     ['a row that is gone', 'delete from plain where small = 3', 'ROWS_CHANGED'],
+    ['a table that hides rows by now', 'alter table plain enable row level security', 'TARGET_REFUSED'],
     ['a table that is none any more', 'alter table plain rename to other', 'TARGET_REFUSED'],
   ])('of %s hands out nothing', async (_, change, code) => {
     const credential = target.borrow(await plan({ columns: ['t'] }));
     await target.admin.query(`begin; ${change}; commit`);
     await expect(perform(credential)).rejects.toMatchObject({ code, details: { outcome: 'none' } });
     await target.admin.query('alter table if exists other rename to plain');
+    await target.admin.query('alter table plain disable row level security');
   });
 
   test.each([

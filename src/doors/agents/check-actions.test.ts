@@ -19,7 +19,8 @@ const signed: ActionManifest = {
 };
 
 function check(definition: Partial<ActionDefinition> | null, manifest: Partial<ActionManifest> | null): void {
-  const definitions = definition === null ? [] : [{ ...thingsDelete, ...definition }];
+  const { undo: _undo, ...alone } = thingsDelete;
+  const definitions = definition === null ? [] : [{ ...alone, ...definition }];
   const manifests = manifest === null ? [] : [{ ...signed, ...manifest }];
   checkActions(new Map(definitions.map((one) => [one.name, one])), {
     all: () => manifests,
@@ -34,4 +35,10 @@ test('a definition that agrees with its signed manifest starts; any difference t
   expect(() => check({ name: 'test.other' }, {})).toThrow(/not in the action manifest|no definition/);
   expect(() => check({}, null)).toThrow(/not in the action manifest/);
   expect(() => check(null, {})).toThrow(/no definition/);
+});
+
+test('an undo by an action that is not installed does not start', () => {
+  const input = () => null;
+  expect(() => check({ undo: { action: name, input } }, {})).not.toThrow();
+  expect(() => check({ undo: { action: 'test.things.restore', input } }, {})).toThrow(/has no definition/);
 });

@@ -31,4 +31,8 @@ function checkAction(
       );
     }
   }
+  const back = definition.undo?.action;
+  if (back !== undefined && !definitions.has(back)) {
+    throw fail(`is undone by ${back}, which has no definition`);
+  }
 }

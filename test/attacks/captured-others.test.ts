@@ -219,6 +219,7 @@ const functions: readonly (readonly [string, Domain])[] = [
   [`firebreak.record_outcome('x', 'y')`, 'executor'],
   [`firebreak.set_request_state('x', 'done', '{}', null)`, 'orchestrator'],
   [`firebreak.file_request('{}', 'y')`, 'gateway'],
+  [`firebreak.cancel_request('x', 'y')`, 'gateway'],
   [`firebreak.ledger_lock()`, 'ledger'],
 ];
 

@@ -65,7 +65,13 @@ const BLOCKS_AROUND = 8;
 
 /** Everything that an approval is about, in order; a line never stands half in one block. */
 function wholeBlocks(card: Card): SectionBlock[] {
-  const digest: CardSection = { title: 'Digest', lines: [{ label: 'SHA-256', value: card.digest }] };
+  const digest: CardSection = {
+    title: 'Digest',
+    lines: [
+      { label: 'SHA-256', value: card.digest },
+      { label: 'Request', value: card.requestId },
+    ],
+  };
   return [consequenceSection(card), ...card.sections, digest, card.terms].flatMap(sectionBlocks);
 }
 

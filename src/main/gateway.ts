@@ -20,7 +20,8 @@ await runDomain('gateway', async (own) => {
   checkActions(definitions, manifests);
 
   const codecKeyFile = own.keyFile('codec.key');
-  const connect = async () => createStarter(await connectTemporal({ variables: process.env, codecKeyFile }));
+  const connect = async () =>
+    createStarter(await connectTemporal({ variables: process.env, codecKeyFile, identity: own.domain }));
   const crash = createCrash(environment.FIREBREAK_CRASH_POINTS);
   const outbox = startOutbox({ database, connect, log, crash });
   const watchers = new Watchers();

@@ -26,7 +26,8 @@ await runDomain('people', async (own) => {
   const slack = createSlackClient({ token, apiUrl: environment.SLACK_API_URL, log });
   const poster = startPoster({ door, slack });
   const codecKeyFile = own.keyFile('codec.key');
-  const connect = async () => createRinger(await connectTemporal({ variables: process.env, codecKeyFile }));
+  const connect = async () =>
+    createRinger(await connectTemporal({ variables: process.env, codecKeyFile, identity: own.domain }));
   const ring = startRing({ database, connect, log });
   await database.listen(['firebreak_notice', 'firebreak_outbox_people'], (channel) =>
     channel === 'firebreak_notice' ? poster.ring() : ring.ring(),

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { rowHashSql, settingLines } from './fingerprint.ts';
 import { baseTypeSql, changeHazardsSql, formHazardsSql } from './introspect.ts';
 import {
+  EXECUTOR_CONNECTIONS_MAX,
+  PLANNER_CONNECTIONS_MAX,
   READ_BYTES_MAX,
   READ_ROWS_MAX,
   ROWS_MAX,
@@ -21,8 +23,6 @@ export type ScriptNames = {
 };
 
 export const OWNER = 'firebreak_target_owner';
-const PLANNER_CONNECTIONS_MAX = 10;
-const EXECUTOR_CONNECTIONS_MAX = 20;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
 
 /** A role that is not marked like this is somebody else's: never altered, never dropped. */

@@ -7,3 +7,10 @@ export const READ_BYTES_MAX = 1_024 * 1_024;
 export const TARGET_STATEMENT_TIMEOUT_MS = 20_000;
 export const TARGET_LOCK_TIMEOUT_MS = 5_000;
 export const TARGET_CONNECT_TIMEOUT_MS = 5_000;
+/** How long a connection that was kept may take to say that it lives. */
+export const TARGET_PROBE_TIMEOUT_MS = 1_000;
+/** Connections that planner and executor keep to one target, and how many the target grants to their logins. */
+export const PLANNER_KEPT_MAX = 8;
+export const PLANNER_CONNECTIONS_MAX = 10;
+export const EXECUTOR_KEPT_MAX = 16;
+export const EXECUTOR_CONNECTIONS_MAX = 20;

@@ -1,8 +1,14 @@
-import { Client, DatabaseError } from 'pg';
+import { DatabaseError, type PoolClient } from 'pg';
 import { z } from 'zod';
 import { type BorrowedCredential, type EffectResult, effectResultSchema } from '../../src/action/define.ts';
 import { Refusal, type RefusalCode } from '../../src/refusal.ts';
-import { TARGET_CONNECT_TIMEOUT_MS, TARGET_STATEMENT_TIMEOUT_MS } from './limits.ts';
+import { keepConnections, LIVES_SQL } from './kept-connections.ts';
+import {
+  EXECUTOR_KEPT_MAX,
+  TARGET_CONNECT_TIMEOUT_MS,
+  TARGET_PROBE_TIMEOUT_MS,
+  TARGET_STATEMENT_TIMEOUT_MS,
+} from './limits.ts';
 
 /** The SQLSTATE codes of target-*.sql. A code that is not here is never guessed at. */
 const targetCodes: Record<string, RefusalCode> = {
@@ -31,35 +37,36 @@ export async function performOnTarget(
   targetUrl: string,
 ): Promise<EffectResult> {
   const client = await connect(targetUrl);
+  let rows: unknown;
   try {
-    const { rows } = await client.query('select firebreak.perform($1, $2, $3) as result', [
+    ({ rows } = await client.query('select firebreak.perform($1, $2, $3) as result', [
       credential.statement,
       credential.gateMac,
       credential.credentialsMac,
-    ]);
-    return readAnswer(rows);
+    ]));
   } catch (cause) {
-    throw cause instanceof Refusal ? cause : performRefusal(cause);
-  } finally {
-    await client.end().catch(() => undefined);
+    client.release(true);
+    throw performRefusal(cause);
   }
+  client.release();
+  return readAnswer(rows);
 }
 
-async function connect(url: string): Promise<Client> {
-  const client = new Client({
-    connectionString: url,
-    application_name: 'firebreak-executor',
-    connectionTimeoutMillis: TARGET_CONNECT_TIMEOUT_MS,
-    statement_timeout: TARGET_STATEMENT_TIMEOUT_MS,
-    query_timeout: TARGET_STATEMENT_TIMEOUT_MS + TARGET_CONNECT_TIMEOUT_MS,
-  });
-  // A lost connection also fails the query in flight; without a listener it would end the process instead.
-  client.on('error', () => undefined);
+/** By its login, which may call that one function: a kept connection holds nothing of whoever used it before. */
+const connections = keepConnections({
+  most: EXECUTOR_KEPT_MAX,
+  application_name: 'firebreak-executor',
+  connectionTimeoutMillis: TARGET_CONNECT_TIMEOUT_MS,
+  statement_timeout: TARGET_STATEMENT_TIMEOUT_MS,
+  query_timeout: TARGET_STATEMENT_TIMEOUT_MS + TARGET_CONNECT_TIMEOUT_MS,
+});
+
+const probe = { text: LIVES_SQL, query_timeout: TARGET_PROBE_TIMEOUT_MS };
+
+async function connect(url: string): Promise<PoolClient> {
   try {
-    await client.connect();
-    return client;
+    return await connections.take(url, async (client) => await client.query(probe));
   } catch (cause) {
-    await client.end().catch(() => undefined);
     throw new Refusal('TARGET_UNREACHABLE', "the target cannot be reached by the executor's login", {
       cause,
       details: { outcome: 'none' },

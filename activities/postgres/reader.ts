@@ -1,7 +1,9 @@
-import { Client, DatabaseError } from 'pg';
+import { DatabaseError, type PoolClient } from 'pg';
 import type { PostgresReader } from '../../src/action/define.ts';
 import { Refusal } from '../../src/refusal.ts';
 import { settingLines } from './fingerprint.ts';
+import { keepConnections, LIVES_SQL } from './kept-connections.ts';
+import { PLANNER_KEPT_MAX } from './limits.ts';
 
 const READER_CONNECT_TIMEOUT_MS = 5_000;
 export const READER_STATEMENT_TIMEOUT_MS = 20_000;
@@ -15,23 +17,7 @@ export async function openReader(
   url: string,
   target: string,
 ): Promise<PostgresReader & { close(): Promise<void> }> {
-  const client = new Client({
-    connectionString: url,
-    application_name: 'firebreak-planner',
-    connectionTimeoutMillis: READER_CONNECT_TIMEOUT_MS,
-    query_timeout: READER_STATEMENT_TIMEOUT_MS + READER_CONNECT_TIMEOUT_MS,
-  });
-  // A connection that dies between two queries is told by the next one; without a listener it ends the process.
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
-    await client.query(openingSql);
-  } catch (cause) {
-    await client.end().catch(() => undefined);
-    throw new Refusal('TARGET_UNREACHABLE', `target "${target}" cannot be read by the planner's login`, {
-      cause,
-    });
-  }
+  const client = await connect(url, target);
   return {
     kind: 'postgres',
     target,
@@ -43,9 +29,39 @@ export async function openReader(
         throw readRefusal(target, cause);
       }
     },
-    // The server rolls an open transaction back when its connection ends.
-    close: () => client.end(),
+    // Nobody waits for it: the connection is not handed out before.
+    async close() {
+      void clean(client);
+    },
   };
+}
+
+const connections = keepConnections({
+  most: PLANNER_KEPT_MAX,
+  application_name: 'firebreak-planner',
+  connectionTimeoutMillis: READER_CONNECT_TIMEOUT_MS,
+  query_timeout: READER_STATEMENT_TIMEOUT_MS + READER_CONNECT_TIMEOUT_MS,
+});
+
+async function connect(url: string, target: string): Promise<PoolClient> {
+  try {
+    return await connections.take(url, async (client) => await client.query(openingSql));
+  } catch (cause) {
+    throw new Refusal('TARGET_UNREACHABLE', `target "${target}" cannot be read by the planner's login`, {
+      cause,
+    });
+  }
+}
+
+/** A plan is an action's own code and may have left anything in its session: the next look gets it as new. */
+async function clean(client: PoolClient): Promise<void> {
+  try {
+    await client.query('rollback');
+    await client.query('discard all');
+    client.release();
+  } catch {
+    client.release(true);
+  }
 }
 
 const openingSql = [
@@ -54,6 +70,7 @@ const openingSql = [
   `set local lock_timeout = ${READER_LOCK_TIMEOUT_MS}`,
   `set local idle_in_transaction_session_timeout = ${READER_STATEMENT_TIMEOUT_MS}`,
   ...settingLines('set local'),
+  LIVES_SQL,
 ].join('; ');
 
 /** Compiled names of SQLSTATE codes and classes that say something about the input or the login. */

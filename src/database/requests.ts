@@ -44,6 +44,13 @@ export const requestRowSchema = z.object({
 });
 export type RequestRow = z.infer<typeof requestRowSchema>;
 
+/** The same row where it comes as JSON, for statements that read it among other things. */
+export const storedRequestSchema = requestRowSchema.extend({
+  created_at: z.coerce.date(),
+  expires_at: z.coerce.date(),
+  state_at: z.coerce.date(),
+});
+
 export async function findRequest(database: Database, id: string): Promise<RequestRow> {
   const [row] = await database.rows(requestRowSchema, 'select * from firebreak.request where id = $1', [id]);
   if (row === undefined) throw new Refusal('UNKNOWN_REQUEST', `no request is called ${id}`);

@@ -18,6 +18,13 @@ const sessionRowSchema = z.object({
 });
 export type SessionRow = z.infer<typeof sessionRowSchema>;
 
+/** The same row where it comes as JSON, for statements that read it among other things. */
+export const storedSessionSchema = sessionRowSchema.extend({
+  expires_at: z.coerce.date(),
+  // A null must stay one: coerced, it would be the year 1970.
+  revoked_at: z.coerce.date().nullable(),
+});
+
 export async function findSession(database: Database, id: string): Promise<SessionRow> {
   const [row] = await database.rows(sessionRowSchema, 'select * from firebreak.session where id = $1', [id]);
   if (row === undefined) throw new Refusal('SESSION_UNKNOWN', 'no session stands behind this token');

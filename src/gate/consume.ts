@@ -64,10 +64,8 @@ function nowS({ clock }: Gate): number {
 type Asked = { capability: Claims<'capability'>; proofJkt: string; planStatement: string };
 type Used = Omit<Reply, 'receipt'> & { receipt: Claims<'receipt'> };
 
-const versionSchema = z.object({ version: z.string() });
-
 async function consumeOnce(gate: Gate, tx: Database, asked: Asked): Promise<Used> {
-  const [authority] = await tx.rows(versionSchema, 'select firebreak.lock_authority()::text as version');
+  const version = await lock(tx, asked.capability);
   const before = await findConsumption(tx, asked.capability);
   if (before !== undefined) return repeat(gate, before, asked);
   const loaded = await loadFacts(gate, tx, asked);
@@ -75,8 +73,24 @@ async function consumeOnce(gate: Gate, tx: Database, asked: Asked): Promise<Used
   const no = mayConsume(loaded.facts, now, gate.checks);
   if (no !== null) throw new Refusal(no.code, no.message, { details: { check: no.check } });
   const used = useOf(gate, loaded);
-  await store(gate, tx, { loaded, used, version: authority?.version ?? '' });
+  await store(gate, tx, { loaded, used, version });
   return used;
+}
+
+const versionSchema = z.object({ version: z.string() });
+
+/**
+ * Both locks are held until commit, and everything is read by later statements, whose snapshots are younger. The second
+ * one is of tenant and environment: two consumptions side by side must not both be the last one of the budget.
+ */
+async function lock(tx: Database, { tenant, environment }: Claims<'capability'>): Promise<string> {
+  const [authority] = await tx.rows(
+    versionSchema,
+    `select firebreak.lock_authority()::text as version,
+       pg_advisory_xact_lock(hashtextextended('relayed ' || $1 || ' ' || $2, 0))`,
+    [tenant, environment],
+  );
+  return authority?.version ?? '';
 }
 
 const consumptionSchema = z.object({

@@ -4,8 +4,8 @@ import { sha256Base64url } from '../canonical.ts';
 import type { ConsumeFacts } from '../capability/may-consume.ts';
 import type { Database } from '../database/pool.ts';
 import { readContent } from '../database/request-content.ts';
-import { findRequest, type RequestRow } from '../database/requests.ts';
-import { findSession } from '../database/sessions.ts';
+import { type RequestRow, storedRequestSchema } from '../database/requests.ts';
+import { storedSessionSchema } from '../database/sessions.ts';
 import type { Claims } from '../identity/claims.ts';
 import { verify } from '../identity/verify.ts';
 import { policyFactsOf } from '../policy/facts.ts';
@@ -26,13 +26,12 @@ type Asked = { capability: Claims<'capability'>; proofJkt: string; planStatement
 
 export async function loadFacts(gate: Gate, tx: Database, asked: Asked): Promise<Loaded> {
   const { capability, proofJkt } = asked;
-  const [detail] = capability.authorization_details;
-  const row = await findRequest(tx, detail?.requestId ?? '');
+  const stored = await readStored(tx, capability);
+  const { row, session } = stored;
   const content = readContent(row);
   const manifest = gate.manifests.find(content.action);
-  const session = await findSession(tx, content.session);
-  const approved = await readApprovedPlan(gate, tx, capability);
-  const cast = await readVotes(gate, tx, row);
+  const approved = await readApprovedPlan(gate, stored.plan);
+  const votes = await verifyVotes(gate, stored.votes);
   const policyFacts = policyFactsOf({
     stage: 'consume',
     content,
@@ -56,37 +55,66 @@ export async function loadFacts(gate: Gate, tx: Database, asked: Asked): Promise
     approvedPlan: approved.claims,
     approvedBodyHash: approved.bodyHash,
     freshPlan: await verify('plan', asked.planStatement, trustOf(gate, 'PLAN_STALE')),
-    votes: cast.votes,
+    votes,
     policy: gate.policy.decide(policyFacts),
     directory: gate.settings,
-    consumedBefore: await wasConsumed(tx, row.id),
-    relayed: {
-      lastHour: await relayedLastHour(tx, content),
-      perHourMax: gate.settings.limits.relayedPerHour,
-    },
+    consumedBefore: stored.consumed,
+    relayed: { lastHour: stored.relayed, perHourMax: gate.settings.limits.relayedPerHour },
   };
   const { plan } = approved;
-  return { facts, row, plan, voteStatements: cast.statements, databaseMs: await databaseClock(tx) };
+  return { facts, row, plan, voteStatements: stored.votes, databaseMs: stored.now.getTime() };
+}
+
+const planSchema = z.object({ body: z.string(), statement: z.string() });
+
+const storedSchema = z.object({
+  request: storedRequestSchema,
+  session: storedSessionSchema.nullable(),
+  plan: planSchema.nullable(),
+  votes: z.array(z.string()),
+  consumed: z.boolean(),
+  relayed: z.int(),
+  now: z.date(),
+});
+
+/**
+ * One statement, one snapshot, taken after the locks were: the request; its session; the plan that the capability
+ * names; all votes of the request, so that a no on this digest cannot be left out; whether its effect key was used;
+ * consumptions by relayed votes in the last sixty minutes of its tenant and environment; the database's clock.
+ */
+const STORED = `
+  select to_jsonb(r.*) as request, to_jsonb(s.*) as session,
+    (select to_jsonb(p.*) from firebreak.plan p
+     where p.request_id = r.id and p.revision = $2 and p.plan_hash = $3 order by p.id limit 1) as plan,
+    array(select v.statement from firebreak.vote v where v.request_id = r.id order by v.id) as votes,
+    exists (select from firebreak.consumption c where c.effect_key = r.id) as consumed,
+    (select count(*)::int from firebreak.consumption c join firebreak.request o on o.id = c.effect_key
+     where o.tenant = r.tenant and o.environment = r.environment and cardinality(c.votes) > 0
+       and c.consumed_at > clock_timestamp() - interval '1 hour') as relayed,
+    clock_timestamp() as now
+  from firebreak.request r left join firebreak.session s on s.id = r.session_id
+  where r.id = $1`;
+
+async function readStored(tx: Database, { authorization_details, planHash }: Claims<'capability'>) {
+  const [detail] = authorization_details;
+  const [stored] = await tx.rows(storedSchema, STORED, [detail?.requestId, detail?.revision, planHash]);
+  if (stored === undefined) {
+    throw new Refusal('UNKNOWN_REQUEST', `no request is called ${detail?.requestId ?? ''}`);
+  }
+  const { request, session, plan, ...rest } = stored;
+  if (session === null) throw new Refusal('SESSION_UNKNOWN', 'no session stands behind this token');
+  if (plan === null) throw new Refusal('DIGEST_MISMATCH', 'no such plan was made for this request');
+  return { row: request, session, plan, ...rest };
 }
 
 function trustOf(gate: Gate, code: 'PLAN_STALE' | 'APPROVAL_MISSING') {
   return { keys: gate.keys, nowS: Math.floor(gate.clock() / 1_000), code };
 }
 
-const planSchema = z.object({ body: z.string(), statement: z.string() });
-
 /** The plan that the capability names; what its hash covers is the stored text itself. */
-async function readApprovedPlan(gate: Gate, tx: Database, capability: Claims<'capability'>) {
-  const [detail] = capability.authorization_details;
-  const [row] = await tx.rows(
-    planSchema,
-    `select body, statement from firebreak.plan
-     where request_id = $1 and revision = $2 and plan_hash = $3 order by id limit 1`,
-    [detail?.requestId, detail?.revision, capability.planHash],
-  );
-  if (row === undefined) throw new Refusal('DIGEST_MISMATCH', 'no such plan was made for this request');
-  const claims = await verify('plan', row.statement, trustOf(gate, 'PLAN_STALE'));
-  return { claims, bodyHash: sha256Base64url(row.body), plan: parsePlan(row.body) };
+async function readApprovedPlan(gate: Gate, { body, statement }: z.infer<typeof planSchema>) {
+  const claims = await verify('plan', statement, trustOf(gate, 'PLAN_STALE'));
+  return { claims, bodyHash: sha256Base64url(body), plan: parsePlan(body) };
 }
 
 function parsePlan(body: string): PlanBody {
@@ -97,61 +125,9 @@ function parsePlan(body: string): PlanBody {
   }
 }
 
-const voteSchema = z.object({ statement: z.string() });
-
-/** All votes of the request, so that a no on this digest cannot be left out; one that does not verify ends it. */
-async function readVotes(gate: Gate, tx: Database, row: RequestRow) {
-  const rows = await tx.rows(
-    voteSchema,
-    'select statement from firebreak.vote where request_id = $1 order by id',
-    [row.id],
-  );
-  const statements = rows.map(({ statement }) => statement);
-  const votes = await Promise.all(
+/** One that does not verify ends it. */
+async function verifyVotes(gate: Gate, statements: readonly string[]): Promise<Claims<'vote'>[]> {
+  return await Promise.all(
     statements.map(async (statement) => await verify('vote', statement, trustOf(gate, 'APPROVAL_MISSING'))),
   );
-  return { statements, votes };
-}
-
-const foundSchema = z.object({ found: z.boolean() });
-
-async function wasConsumed(tx: Database, effectKey: string): Promise<boolean> {
-  const [row] = await tx.rows(
-    foundSchema,
-    'select exists (select from firebreak.consumption where effect_key = $1) as found',
-    [effectKey],
-  );
-  return row?.found ?? true;
-}
-
-const countSchema = z.object({ count: z.int() });
-
-/**
- * Consumptions by relayed votes in any sixty minutes, per tenant and environment. The lock is held until commit:
- * two consumptions side by side must not both be the last one of the budget.
- */
-async function relayedLastHour(
-  tx: Database,
-  { tenant, environment }: { tenant: string; environment: string },
-): Promise<number> {
-  await tx.run("select pg_advisory_xact_lock(hashtextextended('relayed ' || $1 || ' ' || $2, 0))", [
-    tenant,
-    environment,
-  ]);
-  const [row] = await tx.rows(
-    countSchema,
-    `select count(*)::int as count from firebreak.consumption c join firebreak.request r on r.id = c.effect_key
-     where r.tenant = $1 and r.environment = $2 and cardinality(c.votes) > 0
-       and c.consumed_at > clock_timestamp() - interval '1 hour'`,
-    [tenant, environment],
-  );
-  return row?.count ?? Number.POSITIVE_INFINITY;
-}
-
-const clockSchema = z.object({ now: z.date() });
-
-async function databaseClock(tx: Database): Promise<number> {
-  const [row] = await tx.rows(clockSchema, 'select clock_timestamp() as now');
-  if (row === undefined) throw new Refusal('UNAVAILABLE', 'database does not tell the time');
-  return row.now.getTime();
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { codeOf, Refusal } from '../refusal.ts';
 import { registerDev } from './dev.ts';
 import { registerDigest } from './digest.ts';
+import { registerDoctor } from './doctor.ts';
 import { registerEvidence } from './evidence.ts';
 import { exitCodes } from './exit-code.ts';
 import { registerLedger } from './ledger.ts';
@@ -18,6 +19,7 @@ import { registerUp } from './up.ts';
 const groups: ((program: Command) => void)[] = [
   registerDev,
   registerUp,
+  registerDoctor,
   registerMigrate,
   registerTarget,
   registerSession,

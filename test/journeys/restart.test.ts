@@ -51,9 +51,20 @@ test('a request that nobody had planned yet goes on after kill -9 of everything'
   await approveTheSameCard({ requestId, card: await (await command.slack()).findCard(requestId) });
 });
 
-test('the ledger of all this verifies, also while nothing runs', async () => {
+test('the ledger of all this verifies and all is in order, also while nothing runs', async () => {
   expect(await command.run('ledger', 'verify')).toMatchObject({ code: 0 });
+  expect(await command.run('doctor')).toMatchObject({ code: 0, output: expect.stringContaining('is ready') });
+  process.kill(started.pids['ledger'] ?? 0, 'SIGSTOP');
+  expect(await command.run('doctor')).toMatchObject({
+    code: 1,
+    output: expect.stringMatching(/misses ledger\n.*→ look into .*ledger\.log/),
+  });
+  process.kill(started.pids['ledger'] ?? 0, 'SIGCONT');
   expect(await command.end('SIGINT')).toBe(0);
+  expect(await command.run('doctor')).toMatchObject({
+    code: 0,
+    output: expect.stringContaining('not in use'),
+  });
   expect(await command.run('ledger', 'verify')).toMatchObject({ code: 0 });
 });
 

@@ -5,10 +5,10 @@ export default class TallyReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     const counts = { passed: 0, failed: errors.length, skipped: 0 };
     for (const module of modules) {
-      // A module that fails to load has no tests of its own and must still count.
-      if (module.state() === 'failed' && module.children.size === 0) counts.failed += 1;
-      for (const test of module.children.allTests()) {
-        const { state } = test.result();
+      const states = [...module.children.allTests()].map((test) => test.result().state);
+      // A module that fails to load or to set up has no failed test of its own and must still count.
+      if (module.state() === 'failed' && !states.includes('failed')) counts.failed += 1;
+      for (const state of states) {
         if (state === 'passed') counts.passed += 1;
         else if (state === 'skipped') counts.skipped += 1;
         else counts.failed += 1;

@@ -75,8 +75,13 @@ export function renderCard(facts: CardFacts): Card {
 /** The sentence on the button: verb and noun of the action's name, the plan's own numbers, the resource. */
 function consequenceOf({ content, manifest, plan }: CardFacts): string {
   const [, , verb] = manifest.name.split('.');
-  const counts = Object.entries(plan.counts).map(([noun, count]) => `${count} ${noun}`);
+  const counts = Object.entries(plan.counts).map(([noun, count]) => countText(count, noun));
   return `${verb ?? manifest.title} ${counts.length === 0 ? '' : `${counts.join(', ')} of `}${content.resource}`;
+}
+
+/** Nouns of counts stand in the plural: `rows`, and `1 row`. */
+export function countText(count: number, noun: string): string {
+  return `${count} ${count === 1 ? noun.replace(/s$/, '') : noun}`;
 }
 
 function whoSection({ content, agent, owner }: CardFacts): CardSection {

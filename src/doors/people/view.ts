@@ -3,7 +3,7 @@ import type { Claims } from '../../identity/claims.ts';
 import { electorsOf } from '../../quorum/electorate.ts';
 import { tally } from '../../quorum/tally.ts';
 import { Refusal } from '../../refusal.ts';
-import type { Card } from './card.ts';
+import { type Card, countText } from './card.ts';
 import type { CardState } from './card-state.ts';
 import { nowS, type PeopleDoor } from './door.ts';
 import { cardOf, electorateOf, findAskedPlan, type Judged, nameOf, readJudged } from './judged.ts';
@@ -76,7 +76,7 @@ function endedState(door: PeopleDoor, { state, state_detail }: RequestRow): Card
 function detailText(door: PeopleDoor, detail: RequestRow['state_detail']): string {
   const { by, reason, code } = detail;
   const counts = Object.entries(detail).flatMap(([noun, value]) =>
-    typeof value === 'number' ? [`${value} ${noun}`] : [],
+    typeof value === 'number' ? [countText(value, noun)] : [],
   );
   return [
     ...counts,

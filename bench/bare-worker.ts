@@ -35,8 +35,11 @@ const worker = await Worker.create({
     },
   },
 });
-process.once('disconnect', () => worker.shutdown());
-process.once('SIGTERM', () => worker.shutdown());
+const stop = () => {
+  if (worker.getState() === 'RUNNING') worker.shutdown();
+};
+process.once('disconnect', stop);
+process.once('SIGTERM', stop);
 const running = worker.run();
 process.send?.('ready');
 await running;

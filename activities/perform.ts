@@ -204,20 +204,24 @@ function asRefusal(error: unknown): Refusal {
 async function record(own: Executor, consumed: Consumed, outcome: Outcome): Promise<void> {
   const statement = await sign(own.outcomeKey, 'outcome', outcomeOf(own, consumed, outcome));
   const entry = await own.writeEntry(entryOf(consumed, outcome));
+  const write = await writeOf(own, consumed, outcome, [statement, entry]);
   for (let tries = 1; ; tries += 1) {
     try {
-      await own.database.transaction(async (tx) => {
-        await tx.run('select firebreak.record_outcome($1, $2)', [statement, entry]);
-        if (outcome.kind !== 'applied') return;
-        const envelope = await sealResult(consumed.row.id, JSON.stringify(outcome.result), own.resultKey);
-        await tx.run('select firebreak.store_result($1, $2)', [consumed.row.id, envelope]);
-      });
+      await own.database.run(write.text, write.values);
       return;
     } catch (error) {
       if (codeOf(error) !== 'UNAVAILABLE' || tries === RECORD_TRIES_MAX) throw error;
       await delay(RECORD_PAUSE_MS);
     }
   }
+}
+
+/** One statement is one transaction, in one round trip. */
+async function writeOf(own: Executor, { row }: Consumed, outcome: Outcome, signed: string[]) {
+  const text = 'select firebreak.record_outcome($1, $2)';
+  if (outcome.kind !== 'applied') return { text, values: signed };
+  const envelope = await sealResult(row.id, JSON.stringify(outcome.result), own.resultKey);
+  return { text: `${text}, firebreak.store_result($3, $4)`, values: [...signed, row.id, envelope] };
 }
 
 const receiptSchema = z.object({ fence: z.int().min(1), capability: z.object({ jti: z.string() }) });

@@ -3,7 +3,7 @@ import type { Caller } from '../src/call/call.ts';
 import type { Database } from '../src/database/pool.ts';
 import { readContent } from '../src/database/request-content.ts';
 import { requestFacts } from '../src/database/request-facts.ts';
-import { findRequest, type RequestState } from '../src/database/requests.ts';
+import { findRequest, type RequestState, storedRequestSchema } from '../src/database/requests.ts';
 import type { TrustedKeys } from '../src/identity/manifest.ts';
 import { verify } from '../src/identity/verify.ts';
 import type { EntryWriter } from '../src/ledger/entry.ts';
@@ -103,34 +103,35 @@ export function createSteps(own: Collaborators): Steps {
   };
 }
 
-const votesSchema = z.object({ statement: z.string() });
-const askSchema = z.object({
-  policy_digest: z.string(),
-  quorum: z.int(),
-  groups: z.array(z.string()),
-  expired: z.boolean(),
+const seenSchema = z.object({
+  request: storedRequestSchema,
+  ask: z
+    .object({ policy_digest: z.string(), quorum: z.int(), groups: z.array(z.string()), expired: z.boolean() })
+    .nullable(),
+  votes: z.array(z.string()),
 });
 
+/** The request, what people were shown of it last, and what they said to that, in one statement. */
+const SEEN = `
+  select to_jsonb(r.*) as request,
+    (select jsonb_build_object('policy_digest', a.policy_digest, 'quorum', a.quorum, 'groups', a.groups,
+        'expired', a.expires_at <= clock_timestamp())
+      from firebreak.ask a where a.request_id = r.id and a.revision = $2 and a.digest = $3
+      order by a.id desc limit 1) as ask,
+    array(select v.statement from firebreak.vote v
+      where v.request_id = r.id and v.revision = $2 and v.digest = $3 order by v.id) as votes
+  from firebreak.request r where r.id = $1`;
+
 async function lookAtVotes(own: Collaborators, step: RequestReference & { digest: string }) {
-  const row = await findRequest(own.database, step.requestId);
+  const [seen] = await own.database.rows(seenSchema, SEEN, [step.requestId, step.revision, step.digest]);
+  if (seen === undefined) throw new Refusal('UNKNOWN_REQUEST', `no request is called ${step.requestId}`);
+  const { request: row, ask } = seen;
   if (row.state === 'cancelled') return ended({ state: 'cancelled', code: null });
-  const values = [step.requestId, step.revision, step.digest];
-  const [ask] = await own.database.rows(
-    askSchema,
-    `select policy_digest, quorum, groups, expires_at <= clock_timestamp() as expired from firebreak.ask
-     where request_id = $1 and revision = $2 and digest = $3 order by id desc limit 1`,
-    values,
-  );
-  if (ask === undefined) throw new Refusal('UNAVAILABLE', 'expected the ask that people were shown');
-  const rows = await own.database.rows(
-    votesSchema,
-    'select statement from firebreak.vote where request_id = $1 and revision = $2 and digest = $3 order by id',
-    values,
-  );
+  if (ask === null) throw new Refusal('UNAVAILABLE', 'expected the ask that people were shown');
   const content = readContent(row);
   const nowS = Math.floor(own.clock() / 1_000);
   const votes = await Promise.all(
-    rows.map(async ({ statement }) => await verify('vote', statement, { keys: own.keys, nowS })),
+    seen.votes.map(async (statement) => await verify('vote', statement, { keys: own.keys, nowS })),
   );
   const counted = tally({
     votes,

@@ -15,7 +15,7 @@ import type { Subject } from './read-subject.ts';
  */
 type ApprovalFacts = { row: RequestRow; subject: Subject; planHash: string; decision: PolicyDecision };
 
-const askSchema = z.object({ plan_hash: z.string(), expires_at: z.date() });
+const askSchema = z.object({ plan_hash: z.string(), expires_at: z.date(), votes: z.array(z.string()) });
 
 /** @returns when the approval ends, Unix seconds. */
 export async function readApproval(own: Decider, facts: ApprovalFacts): Promise<{ endS: number }> {
@@ -23,8 +23,10 @@ export async function readApproval(own: Decider, facts: ApprovalFacts): Promise<
   if (decision.quorum === 0) return { endS: Math.floor(row.expires_at.getTime() / 1_000) };
   const [ask] = await own.database.rows(
     askSchema,
-    `select plan_hash, expires_at from firebreak.ask
-     where request_id = $1 and revision = $2 order by id desc limit 1`,
+    `select a.plan_hash, a.expires_at,
+       array(select v.statement from firebreak.vote v
+         where v.request_id = a.request_id and v.revision = a.revision order by v.id) as votes
+     from firebreak.ask a where a.request_id = $1 and a.revision = $2 order by a.id desc limit 1`,
     [row.id, row.revision],
   );
   if (ask === undefined) throw new Refusal('APPROVAL_MISSING', 'nobody was asked yet');
@@ -34,21 +36,14 @@ export async function readApproval(own: Decider, facts: ApprovalFacts): Promise<
   if (ask.expires_at.getTime() <= own.clock()) {
     throw new Refusal('APPROVAL_EXPIRED', 'the approval has expired');
   }
-  checkVotes(own, facts, await readVotes(own, row));
+  checkVotes(own, facts, await verifyVotes(own, ask.votes));
   return { endS: Math.floor(ask.expires_at.getTime() / 1_000) };
 }
 
-const voteSchema = z.object({ statement: z.string() });
-
-async function readVotes(own: Decider, row: RequestRow): Promise<Claims<'vote'>[]> {
-  const rows = await own.database.rows(
-    voteSchema,
-    'select statement from firebreak.vote where request_id = $1 and revision = $2 order by id',
-    [row.id, row.revision],
-  );
+async function verifyVotes(own: Decider, statements: readonly string[]): Promise<Claims<'vote'>[]> {
   const nowS = Math.floor(own.clock() / 1_000);
   const trust = { keys: own.keys, nowS, code: 'APPROVAL_MISSING' as const };
-  return await Promise.all(rows.map(async ({ statement }) => await verify('vote', statement, trust)));
+  return await Promise.all(statements.map(async (statement) => await verify('vote', statement, trust)));
 }
 
 function checkVotes(own: Decider, facts: ApprovalFacts, votes: Claims<'vote'>[]): void {

@@ -62,18 +62,22 @@ export async function decideFor(own: Decider, row: RequestRow, stage: DecisionSt
   }
 }
 
-/** Statement and entry together, once for one decision; `own.database` may be a transaction. */
+/** Statement and entry together, once for one decision. */
 export async function recordDecision(own: Decider, decided: Decided): Promise<void> {
+  const values = await decisionToRecord(own, decided);
+  if (values !== null) await own.database.run(`select ${RECORD_DECISION}`, values);
+}
+
+/** For a statement that writes more than this; its parameters are `decisionToRecord`. */
+export const RECORD_DECISION = 'firebreak.record_decision($1, $2, $3, $4, $5)';
+
+/** @returns null where the newest decision of this stage is the same. */
+export async function decisionToRecord(own: Decider, decided: Decided): Promise<unknown[] | null> {
   const { row, stage } = decided;
   const claims = claimsOf(own, decided);
-  if (await isRecorded(own, claims)) return;
-  await own.database.run('select firebreak.record_decision($1, $2, $3, $4, $5)', [
-    row.id,
-    row.revision,
-    stage,
-    await sign(own.signingKey, 'decision', claims),
-    await own.writeEntry(entryOf(decided)),
-  ]);
+  if (await isRecorded(own, claims)) return null;
+  const statement = await sign(own.signingKey, 'decision', claims);
+  return [row.id, row.revision, stage, statement, await own.writeEntry(entryOf(decided))];
 }
 
 function claimsOf(own: Decider, { row, stage, subject, decision }: Decided): Claims<'decision'> {

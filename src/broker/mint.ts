@@ -9,7 +9,14 @@ import { jktOf, type SigningKey } from '../identity/keys.ts';
 import { sign, verify } from '../identity/verify.ts';
 import { codeOf, Refusal, refusals } from '../refusal.ts';
 import { readApproval } from './approval.ts';
-import { type Decided, type Decider, decideFor, recordDecision } from './decide.ts';
+import {
+  type Decided,
+  type Decider,
+  decideFor,
+  decisionToRecord,
+  RECORD_DECISION,
+  recordDecision,
+} from './decide.ts';
 import type { Subject } from './read-subject.ts';
 
 /**
@@ -178,10 +185,11 @@ async function record(own: Minter, { row, decided, capability, digest }: Minted)
     policyDigest: capability.policyDigest,
     rules: capability.rules,
   });
-  await own.database.transaction(async (tx) => {
-    await recordDecision({ ...own, database: tx }, decided);
-    await tx.run('select firebreak.append_entry($1)', [minted]);
-  });
+  const decision = await decisionToRecord(own, decided);
+  // One statement is one transaction, in one round trip.
+  await (decision === null
+    ? own.database.run('select firebreak.append_entry($1)', [minted])
+    : own.database.run(`select ${RECORD_DECISION}, firebreak.append_entry($6)`, [...decision, minted]));
 }
 
 async function recordRefusal(own: Minter, row: RequestRow, error: unknown): Promise<void> {

@@ -1,11 +1,12 @@
+import { z } from 'zod';
 import { type PlanBody, planBodySchema } from '../action/define.ts';
 import type { ActionManifest, ActionManifests } from '../action/manifest.ts';
 import { type RequestContent, requestDigestOf, targetNameOf } from '../action/request.ts';
 import { sha256Base64url } from '../canonical.ts';
 import type { Database } from '../database/pool.ts';
 import { readContent } from '../database/request-content.ts';
-import { findPlan, type RequestRow } from '../database/requests.ts';
-import { findSession, type SessionRow } from '../database/sessions.ts';
+import { type PlanRow, planRowSchema, type RequestRow } from '../database/requests.ts';
+import { type SessionRow, storedSessionSchema } from '../database/sessions.ts';
 import type { TrustedKeys } from '../identity/manifest.ts';
 import { verify } from '../identity/verify.ts';
 import { Refusal } from '../refusal.ts';
@@ -35,11 +36,32 @@ export async function readSubject(
   stage: DecisionStage,
 ): Promise<Subject> {
   const content = readContent(row);
-  const session = await findSession(own.database, content.session);
+  const stored = await readStored(own, content);
+  const { session } = stored;
   checkSession(session, row, content);
   const manifest = own.manifests.find(content.action);
-  const plan = stage === 'submit' ? null : await readPlan(own, content);
+  const plan = stage === 'submit' ? null : await readPlan(own, content, stored.plan);
   return { content, agent: row.agent, session, manifest, plan };
+}
+
+const storedSchema = z.object({
+  session: storedSessionSchema.nullable(),
+  plan: planRowSchema.nullable(),
+});
+
+/** Its session and its newest plan, in one statement. */
+async function readStored({ database }: SubjectReader, { session, requestId, revision }: RequestContent) {
+  const [stored] = await database.rows(
+    storedSchema,
+    `select (select to_jsonb(s.*) from firebreak.session s where s.id = $1) as session,
+       (select to_jsonb(p.*) from firebreak.plan p
+        where p.request_id = $2 and p.revision = $3 order by p.id desc limit 1) as plan`,
+    [session, requestId, revision],
+  );
+  if (stored === undefined || stored.session === null) {
+    throw new Refusal('SESSION_UNKNOWN', 'no session stands behind this token');
+  }
+  return { session: stored.session, plan: stored.plan };
 }
 
 /** The broker's own record of the session: whose it is cannot be said by whoever filed the request. */
@@ -53,9 +75,12 @@ function checkSession(session: SessionRow, row: RequestRow, content: RequestCont
 }
 
 /** The newest plan: the planner's signed word on exactly this request, and the stored body that it hashed. */
-async function readPlan(own: SubjectReader, content: RequestContent): Promise<Subject['plan']> {
-  const row = await findPlan(own.database, content);
-  if (row === undefined) throw new Refusal('PLAN_STALE', 'expected a plan, found none');
+async function readPlan(
+  own: SubjectReader,
+  content: RequestContent,
+  row: PlanRow | null,
+): Promise<Subject['plan']> {
+  if (row === null) throw new Refusal('PLAN_STALE', 'expected a plan, found none');
   const { planHash, ...signed } = await verify('plan', row.statement, {
     keys: own.keys,
     nowS: Math.floor(own.clock() / 1_000),

@@ -57,7 +57,7 @@ export async function findRequest(database: Database, id: string): Promise<Reque
   return row;
 }
 
-const planRowSchema = z.object({ plan_hash: z.string(), body: z.string(), statement: z.string() });
+export const planRowSchema = z.object({ plan_hash: z.string(), body: z.string(), statement: z.string() });
 export type PlanRow = z.infer<typeof planRowSchema>;
 
 /** The newest plan of a revision: the one that stands on the card. */

@@ -2,7 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { Database } from '../../database/pool.ts';
 import { readContent } from '../../database/request-content.ts';
-import { findRequest, type RequestRow } from '../../database/requests.ts';
+import {
+  findRequest,
+  type RequestRow,
+  requestRowSchema,
+  storedRequestSchema,
+} from '../../database/requests.ts';
 import type { Claims } from '../../identity/claims.ts';
 import { sign } from '../../identity/verify.ts';
 import type { EntryFacts } from '../../ledger/entry.ts';
@@ -72,41 +77,44 @@ const askSchema = z.object({
   digest: z.string(),
   policy_digest: z.string(),
   groups: z.array(z.string()),
-  expires_at: z.date(),
+  expires_at: z.coerce.date(),
 });
 type Ask = z.infer<typeof askSchema>;
 type Facts = { row: RequestRow; ask: Ask | undefined; isOpen: boolean; hasVoted: boolean };
 
-const foundSchema = z.object({ found: z.boolean() });
+const factsSchema = z.object({
+  request: storedRequestSchema,
+  ask: askSchema.nullable(),
+  voted: z.boolean(),
+  consumed: z.boolean(),
+});
+
+/** The request, what people were shown of it last, whether this answer was given before, whether it was used. */
+const FACTS = `
+  select to_jsonb(r.*) as request,
+    (select to_jsonb(a.*) from firebreak.ask a
+      where a.request_id = r.id and a.revision = $2 order by a.id desc limit 1) as ask,
+    exists (select from firebreak.vote v where v.request_id = r.id and v.revision = $2 and v.digest = $3
+      and v.voter = $4 and v.choice in ($5, 'deny')) as voted,
+    exists (select from firebreak.consumption c where c.effect_key = r.id) as consumed
+  from firebreak.request r where r.id = $1`;
 
 async function readFacts({ database }: PeopleDoor, answer: Answer): Promise<Facts> {
   const { requestId, revision, digest, person, choice } = answer;
-  const row = await findRequest(database, requestId);
-  const [ask] = await database.rows(
-    askSchema,
-    `select digest, policy_digest, groups, expires_at from firebreak.ask
-     where request_id = $1 and revision = $2 order by id desc limit 1`,
-    [requestId, revision],
-  );
-  const [vote] = await database.rows(
-    foundSchema,
-    `select exists (select from firebreak.vote
-       where request_id = $1 and revision = $2 and digest = $3 and voter = $4
-         and choice in ($5, 'deny')) as found`,
-    [requestId, revision, digest, person ?? '', choice],
-  );
-  const isOpen = row.revision === revision && (await isStillOpen(database, row));
-  return { row, ask, isOpen, hasVoted: vote?.found === true };
+  const values = [requestId, revision, digest, person ?? '', choice];
+  const [facts] = await database.rows(factsSchema, FACTS, values);
+  if (facts === undefined) throw new Refusal('UNKNOWN_REQUEST', `no request is called ${requestId}`);
+  const { request: row, ask, voted, consumed } = facts;
+  return {
+    row,
+    ask: ask ?? undefined,
+    isOpen: row.revision === revision && takesVotes(row.state) && !consumed,
+    hasVoted: voted,
+  };
 }
 
-async function isStillOpen(database: Database, { id, state }: RequestRow): Promise<boolean> {
-  if (state !== 'accepted' && state !== 'waiting') return false;
-  const [consumed] = await database.rows(
-    foundSchema,
-    'select exists (select from firebreak.consumption where effect_key = $1) as found',
-    [id],
-  );
-  return consumed?.found === false;
+function takesVotes(state: RequestRow['state']): boolean {
+  return state === 'accepted' || state === 'waiting';
 }
 
 function voteOf(door: PeopleDoor, answer: Answer, { person, ask }: Admitted): Claims<'vote'> {
@@ -130,6 +138,7 @@ function voteOf(door: PeopleDoor, answer: Answer, { person, ask }: Admitted): Cl
 }
 
 const castSchema = z.object({ cast: z.boolean() });
+const openSchema = requestRowSchema.pick({ state: true }).extend({ consumed: z.boolean() });
 
 async function store(
   tx: Database,
@@ -143,7 +152,13 @@ async function store(
     throw new Refusal('ALREADY_VOTED', 'your vote on this request already counted');
   }
   // Casting took the authority row, which every ending and every consumption takes too: what is read now stays.
-  if (!(await isStillOpen(tx, await findRequest(tx, vote.row.id)))) {
+  const [now] = await tx.rows(
+    openSchema,
+    `select state, exists (select from firebreak.consumption where effect_key = r.id) as consumed
+     from firebreak.request r where id = $1`,
+    [vote.row.id],
+  );
+  if (now === undefined || !takesVotes(now.state) || now.consumed) {
     throw new Refusal('REQUEST_CLOSED', 'request takes no votes any more');
   }
 }

@@ -1,4 +1,4 @@
-import { type CryptoKey, generateKeyPair, SignJWT } from 'jose';
+import { CompactSign, type CryptoKey, generateKeyPair, SignJWT } from 'jose';
 import { beforeAll, expect, test } from 'vitest';
 import type { Workload } from '../settings.ts';
 import { verifyWorkload, type WorkloadIssuers } from './workload-token.ts';
@@ -51,6 +51,18 @@ test('another algorithm than the one of the key is refused', async () => {
   await expect(
     verifyWorkload(await tokenOf('RS256', 'rsa'), { ...trust, issuers: other }),
   ).rejects.toMatchObject({
+    code: 'INVALID_TOKEN',
+  });
+});
+
+test('a claim that stands twice is refused, however the last one reads', async () => {
+  const trust = { issuers, workloads: [workload], nowS: NOW_S };
+  const claims = (extra: string) =>
+    `{${extra}"iss":"${workload.issuer}","sub":"${workload.subject}","aud":"firebreak","exp":${NOW_S + 300}}`;
+  const signed = async (payload: string) =>
+    await new CompactSign(Buffer.from(payload)).setProtectedHeader({ alg: 'RS256', kid: 'rsa' }).sign(rsa);
+  expect(await verifyWorkload(await signed(claims('')), trust)).toBe(workload);
+  await expect(verifyWorkload(await signed(claims('"sub":"other",')), trust)).rejects.toMatchObject({
     code: 'INVALID_TOKEN',
   });
 });

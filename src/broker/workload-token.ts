@@ -3,6 +3,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { type CryptoKey, compactVerify, importJWK } from 'jose';
 import { z } from 'zod';
 import { splitCompact } from '../identity/compact-jws.ts';
+import { parseUnambiguous } from '../identity/unambiguous-json.ts';
 import { CLOCK_SKEW_S } from '../identity/verify.ts';
 import { Refusal } from '../refusal.ts';
 import type { Settings, Workload } from '../settings.ts';
@@ -113,7 +114,7 @@ export async function verifyWorkload(token: string, trust: Trust): Promise<Workl
 
 function parse<S extends z.ZodType>(schema: S, text: string): z.infer<S> {
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(parseUnambiguous(text));
   } catch (cause) {
     throw new Refusal('INVALID_TOKEN', 'workload token has another form than expected', { cause });
   }

@@ -5,6 +5,7 @@ import { sha256Base64url } from '../canonical.ts';
 import { Refusal } from '../refusal.ts';
 import { splitCompact } from './compact-jws.ts';
 import { importPublic, type PublicJwk, publicJwkSchema } from './keys.ts';
+import { parseUnambiguous } from './unambiguous-json.ts';
 import { CLOCK_SKEW_S } from './verify.ts';
 
 /** How old a proof may be, seconds; its `jti` is remembered at least as long (RFC 9449 11.1). */
@@ -76,7 +77,7 @@ async function checkSignature(proof: string, jwk: PublicJwk): Promise<void> {
 
 function parse<S extends z.ZodType>(schema: S, text: string): z.infer<S> {
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(parseUnambiguous(text));
   } catch (cause) {
     throw new Refusal('INVALID_DPOP_PROOF', 'proof has another form than RFC 9449 4.2', { cause });
   }

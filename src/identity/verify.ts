@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { canonicalText } from '../canonical.ts';
 import { Refusal, type RefusalCode } from '../refusal.ts';
 import { type Claims, type Kind, kinds } from './claims.ts';
-import { splitCompact } from './compact-jws.ts';
+import { splitCompact, splitJws } from './compact-jws.ts';
 import type { SigningKey } from './keys.ts';
 import type { TrustedKeys } from './manifest.ts';
+import { parseUnambiguous } from './unambiguous-json.ts';
 
 /**
  * The one verifier of every signed object. Order, each step fail closed: form, header, key by (kind, kid),
@@ -17,11 +18,14 @@ export const CLOCK_SKEW_S = 30;
 
 const headerSchema = z.strictObject({ alg: z.literal('ES256'), kid: z.string(), typ: z.string() });
 
+/** For a reader who is no audience, such as a person with a token in hand; a door never passes it. */
+export const ANY_AUDIENCE = Symbol('any audience');
+
 type Expectation = {
-  keys: TrustedKeys;
+  keys: Pick<TrustedKeys, 'find'>;
   /** Unix seconds. */
   nowS: number;
-  audience?: string;
+  audience?: string | typeof ANY_AUDIENCE;
   /** The code of every failure; INVALID_TOKEN unless the caller's readers know a better one. */
   code?: RefusalCode;
   /** The code of a token that was good and is over, where its readers act on that. */
@@ -45,13 +49,39 @@ export async function verify<K extends Kind>(
   const code = expected.code ?? 'INVALID_TOKEN';
   const { header, payload } = splitCompact(token, code);
   const key = findKey(kind, header, expected, code);
-  await checkSignature(token, key.key, code);
+  await checkSignature(token, { alg: 'ES256', key: key.key }, code);
   const claims = parseClaims(kind, payload, code);
   const members = z.record(z.string(), z.unknown()).parse(claims);
   checkIssuer(members, key.issuer, code);
   checkAudience(members, expected.audience, code);
   checkTimes(kind, members, { nowS: expected.nowS, code, expiredCode: expected.expiredCode ?? code });
   return claims;
+}
+
+/** A key and the one algorithm that it is for. */
+export type JwsKey = { alg: string; key: CryptoKey };
+export type JwsKeys = { find(kid: string): JwsKey | undefined };
+type JwsHeader = z.infer<typeof jwsHeaderSchema>;
+
+/** `crit`, `jwk`, `jku`, `x5u` and the like are refused by not being here: nothing in a token says what to trust. */
+const jwsHeaderSchema = z.strictObject({ alg: z.string(), kid: z.string(), typ: z.string().optional() });
+
+/**
+ * Somebody else's JWS, by the same steps as our own up to the signature: form, header, key and its algorithm,
+ * signature. What the payload says is not looked at.
+ */
+export async function verifyJws(
+  token: string,
+  { keys, code = 'INVALID_TOKEN' }: { keys: JwsKeys; code?: RefusalCode },
+): Promise<{ header: JwsHeader; payload: Uint8Array }> {
+  const { header: text, payload } = splitJws(token, code);
+  const header = parse(jwsHeaderSchema, () => parseUnambiguous(text), code);
+  const key = keys.find(header.kid);
+  if (key === undefined || key.alg !== header.alg) {
+    throw new Refusal(code, 'expected a known kid, and the algorithm of its key');
+  }
+  await checkSignature(token, key, code);
+  return { header, payload };
 }
 
 function findKey(kind: Kind, header: string, expected: Expectation, code: RefusalCode) {
@@ -63,9 +93,9 @@ function findKey(kind: Kind, header: string, expected: Expectation, code: Refusa
   return key;
 }
 
-async function checkSignature(token: string, key: CryptoKey, code: RefusalCode): Promise<void> {
+async function checkSignature(token: string, { alg, key }: JwsKey, code: RefusalCode): Promise<void> {
   try {
-    await compactVerify(token, key, { algorithms: ['ES256'] });
+    await compactVerify(token, key, { algorithms: [alg] });
   } catch (cause) {
     throw new Refusal(code, 'signature does not verify', { cause });
   }
@@ -78,12 +108,19 @@ function parseClaims<K extends Kind>(kind: K, payload: string, code: RefusalCode
 
 /** RFC 8785 text only: duplicate members, other spellings and lone surrogates have no canonical form. */
 function parseCanonical<S extends z.ZodType>(schema: S, text: string, code: RefusalCode): z.infer<S> {
-  try {
+  const read = () => {
     const value: unknown = JSON.parse(text);
     if (canonicalText(value) !== text) throw new TypeError('expected RFC 8785 text');
-    return schema.parse(value);
+    return value;
+  };
+  return parse(schema, read, code);
+}
+
+function parse<S extends z.ZodType>(schema: S, read: () => unknown, code: RefusalCode): z.infer<S> {
+  try {
+    return schema.parse(read());
   } catch (cause) {
-    throw new Refusal(code, 'token has claims of another form than expected', { cause });
+    throw new Refusal(code, 'token has a header or claims of another form than expected', { cause });
   }
 }
 
@@ -93,7 +130,8 @@ function checkIssuer({ iss }: Members, issuer: string, code: RefusalCode): void 
   if (iss !== issuer) throw new Refusal(code, `expected iss ${issuer}, whose key signed`);
 }
 
-function checkAudience({ aud }: Members, audience: string | undefined, code: RefusalCode): void {
+function checkAudience({ aud }: Members, audience: Expectation['audience'], code: RefusalCode): void {
+  if (audience === ANY_AUDIENCE) return;
   if (aud !== audience) throw new Refusal(code, `expected aud ${audience ?? 'absent'}, got ${String(aud)}`);
 }
 

@@ -13,6 +13,7 @@ import { registerRequests } from './requests.ts';
 import { registerSession } from './session.ts';
 import { registerSubmit } from './submit.ts';
 import { registerTarget } from './target.ts';
+import { registerToken } from './token.ts';
 import { registerUp } from './up.ts';
 
 /** The command line: a client of the doors, with no private entrance. */
@@ -27,6 +28,7 @@ const groups: ((program: Command) => void)[] = [
   registerRequests,
   registerLedger,
   registerEvidence,
+  registerToken,
   registerDigest,
 ];
 

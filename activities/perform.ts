@@ -109,7 +109,7 @@ async function consume(own: Executor, row: RequestRow): Promise<Consumed> {
     planStatement: planned.statement,
     attemptKey: key.publicJwk,
   });
-  const privateKey = await importPrivate(key.privateJwk);
+  const privateKey = importPrivate(key.privateJwk);
   const prove = async (url: string) =>
     await createProof(privateKey, key.publicJwk, {
       method: 'POST',

@@ -43,7 +43,7 @@ type Exchange = {
 
 async function proofFor(changes: { url?: string; method?: string; at?: number } = {}) {
   const { privateJwk, publicJwk, jkt } = await createPossessionKey();
-  const proof = await createProof(await importPrivate(privateJwk), publicJwk, {
+  const proof = await createProof(importPrivate(privateJwk), publicJwk, {
     method: changes.method ?? 'POST',
     url: changes.url ?? `${door.origin}/oauth/token`,
     nowS: changes.at ?? nowS(),

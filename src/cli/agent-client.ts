@@ -154,7 +154,7 @@ async function sendSigned<S extends z.ZodType>(own: Own, answer: S, call: Call):
   const url = `${own.origin}${call.path}`;
   const { accessToken } = own.session;
   const { kty, crv, x, y } = own.key;
-  const proof = await createProof(await importPrivate(own.key), publicJwkSchema.parse({ kty, crv, x, y }), {
+  const proof = await createProof(importPrivate(own.key), publicJwkSchema.parse({ kty, crv, x, y }), {
     method: call.method,
     url,
     accessToken,

@@ -50,7 +50,7 @@ export async function openSession(ask: {
   const nowS = Math.floor(Date.now() / 1_000);
   const { privateJwk, publicJwk } = await createPossessionKey();
   const url = `${ask.origin}/oauth/token`;
-  const proof = await createProof(await importPrivate(privateJwk), publicJwk, { method: 'POST', url, nowS });
+  const proof = await createProof(importPrivate(privateJwk), publicJwk, { method: 'POST', url, nowS });
   const body = new URLSearchParams({
     grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
     subject_token: await signWorkloadToken(ask.workload, nowS),

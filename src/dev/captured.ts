@@ -95,7 +95,7 @@ export async function mintAsExecutor(
 
 /** @param url the address and verb that the proof is for. */
 export async function prove(key: AttemptKey, capability: string, url: string): Promise<string> {
-  return await createProof(await importPrivate(key.privateJwk), key.publicJwk, {
+  return await createProof(importPrivate(key.privateJwk), key.publicJwk, {
     method: 'POST',
     url,
     accessToken: capability,

@@ -1,4 +1,4 @@
-import type { CryptoKey } from 'jose';
+import type { KeyObject } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { rawJws } from '../../test/fixtures/signed-tokens.ts';
 import example from '../../test/vectors/dpop/rfc9449_resource_proof.json' with { type: 'json' };
@@ -51,14 +51,14 @@ describe('the proof of RFC 9449', () => {
 });
 
 describe('the form of a proof', () => {
-  let key: CryptoKey;
+  let key: KeyObject;
   let jwk: PublicJwk;
   let privateJwk: Record<string, unknown>;
   const asked = { method: 'POST', url: 'http://door.test/v1/requests', nowS: 1_800_000_000 };
   const claims = { jti: 'x'.repeat(16), htm: 'POST', htu: asked.url, iat: asked.nowS };
   beforeAll(async () => {
     const made = await createPossessionKey();
-    key = await importPrivate(made.privateJwk);
+    key = importPrivate(made.privateJwk);
     jwk = made.publicJwk;
     privateJwk = { ...made.privateJwk };
   });

@@ -1,4 +1,4 @@
-import { type CryptoKey, importJWK } from 'jose';
+import { createPublicKey } from 'node:crypto';
 import { z } from 'zod';
 import { Refusal } from '../refusal.ts';
 import { weaknessOf } from './rsa-strength.ts';
@@ -53,7 +53,7 @@ export async function parseJwks(text: string): Promise<Jwks> {
   for (const jwk of parseSet(text)) {
     const kid = String(jwk['kid']);
     try {
-      found.set(kid, [...(found.get(kid) ?? []), await importKey(jwk)]);
+      found.set(kid, [...(found.get(kid) ?? []), importKey(jwk)]);
     } catch (error) {
       unused.push({ kid, reason: error instanceof Error ? error.message : String(error) });
     }
@@ -78,7 +78,7 @@ function parseSet(text: string) {
   }
 }
 
-async function importKey(jwk: unknown): Promise<JwsKey> {
+function importKey(jwk: unknown): JwsKey {
   for (const { schema, algorithms } of forms) {
     const parsed = schema.safeParse(jwk);
     if (!parsed.success) continue;
@@ -87,12 +87,7 @@ async function importKey(jwk: unknown): Promise<JwsKey> {
     if (alg === undefined) throw new TypeError(`expected alg ${algorithms.join(' or ')}, got ${named}`);
     const weakness = material.kty === 'RSA' ? weaknessOf(material) : undefined;
     if (weakness !== undefined) throw new TypeError(weakness);
-    return { alg, key: asymmetric(await importJWK(material, alg)) };
+    return { alg, key: createPublicKey({ key: material, format: 'jwk' }) };
   }
   throw new TypeError('expected a public signature key: P-256, P-384, P-521, Ed25519 or RSA');
-}
-
-function asymmetric(key: CryptoKey | Uint8Array): CryptoKey {
-  if (key instanceof Uint8Array) throw new TypeError('expected a public key');
-  return key;
 }

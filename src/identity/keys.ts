@@ -1,13 +1,7 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  type CryptoKey,
-  calculateJwkThumbprint,
-  exportJWK,
-  generateKeyPair,
-  importJWK,
-  type JWK,
-} from 'jose';
+import { calculateJwkThumbprint, type JWK } from 'jose';
 import { z } from 'zod';
 import type { Domain } from '../domains.ts';
 import { Refusal } from '../refusal.ts';
@@ -17,7 +11,7 @@ import { type Kind, kinds } from './claims.ts';
  * A domain's own private keys: one per kind, P-256, each a JWK file of mode 0600 in a folder of mode 0700,
  * made by the domain itself and never leaving it.
  */
-export type SigningKey = { issuer: Domain | 'root'; kind: Kind; kid: string; key: CryptoKey };
+export type SigningKey = { issuer: Domain | 'root'; kind: Kind; kid: string; key: KeyObject };
 
 export const publicJwkSchema = z.strictObject({
   kty: z.literal('EC'),
@@ -68,15 +62,19 @@ export async function loadSigningKey(
     throw new Refusal('CONFIG_INVALID', `expected the ${kind} key of ${issuer} in ${directory}, found none`);
   }
   const { d: _secret, ...publicJwk } = jwk;
-  return { issuer, kind, kid: await calculateJwkThumbprint(publicJwk), key: await importPrivate(jwk) };
+  return { issuer, kind, kid: await calculateJwkThumbprint(publicJwk), key: importPrivate(jwk) };
 }
 
 /** A key of one attempt or one agent session: extractable only where its holder must store it. */
 export async function createPossessionKey(): Promise<{ privateJwk: JWK; publicJwk: PublicJwk; jkt: string }> {
-  const pair = await generateKeyPair('ES256', { extractable: true });
-  const privateJwk = await exportJWK(pair.privateKey);
-  const publicJwk = publicJwkSchema.parse(await exportJWK(pair.publicKey));
+  const privateJwk = generatePrivateJwk();
+  const { d: _secret, ...publicJwk } = privateJwk;
   return { privateJwk, publicJwk, jkt: await calculateJwkThumbprint(publicJwk) };
+}
+
+function generatePrivateJwk(): z.infer<typeof privateJwkSchema> {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return privateJwkSchema.parse(privateKey.export({ format: 'jwk' }));
 }
 
 /** RFC 7638 thumbprint: what `cnf.jkt` holds. */
@@ -84,23 +82,18 @@ export async function jktOf(jwk: PublicJwk): Promise<string> {
   return await calculateJwkThumbprint(jwk);
 }
 
-export async function importPublic(jwk: PublicJwk): Promise<CryptoKey> {
-  return asCryptoKey(await importJWK({ ...jwk, alg: 'ES256' }, 'ES256'));
+/** Throws for a point that is not on the curve. */
+export function importPublic({ kty, crv, x, y }: PublicJwk): KeyObject {
+  return createPublicKey({ key: { kty, crv, x, y }, format: 'jwk' });
 }
 
-export async function importPrivate(jwk: JWK): Promise<CryptoKey> {
-  return asCryptoKey(await importJWK({ ...jwk, alg: 'ES256' }, 'ES256'));
-}
-
-function asCryptoKey(key: CryptoKey | Uint8Array): CryptoKey {
-  if (key instanceof Uint8Array)
-    throw new Refusal('CONFIG_INVALID', 'expected an EC key, got a symmetric one');
-  return key;
+export function importPrivate(jwk: JWK): KeyObject {
+  const { kty, crv, x, y, d } = privateJwkSchema.parse(jwk);
+  return createPrivateKey({ key: { kty, crv, x, y, d }, format: 'jwk' });
 }
 
 async function createKey(directory: string, kind: Kind): Promise<z.infer<typeof privateJwkSchema>> {
-  const pair = await generateKeyPair('ES256', { extractable: true });
-  const jwk = privateJwkSchema.parse(await exportJWK(pair.privateKey));
+  const jwk = generatePrivateJwk();
   // `wx`: never write over a key that somebody else made meanwhile.
   await writeFile(keyFile(directory, kind), `${JSON.stringify(jwk)}\n`, { mode: 0o600, flag: 'wx' });
   return jwk;

@@ -1,10 +1,12 @@
+import type { KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { CompactSign, type CryptoKey, calculateJwkThumbprint, compactVerify } from 'jose';
+import { calculateJwkThumbprint } from 'jose';
 import { z } from 'zod';
 import { canonicalDigest, canonicalText } from '../canonical.ts';
 import { Refusal } from '../refusal.ts';
 import { type Kind, kinds } from './claims.ts';
 import { splitCompact } from './compact-jws.ts';
+import { signCompact, verifyCompact } from './es256.ts';
 import { importPublic, type PublicKey, publicJwkSchema, publicKeySchema, type SigningKey } from './keys.ts';
 
 /**
@@ -20,7 +22,7 @@ const contentSchema = z.strictObject({
 });
 const fileSchema = z.strictObject({ roots: rootsSchema, signatures: z.array(z.string()).min(1).max(16) });
 
-export type TrustedKey = { issuer: string; kid: string; key: CryptoKey };
+export type TrustedKey = { issuer: string; kid: string; key: KeyObject };
 export type TrustedKeys = { find(kind: Kind, kid: string): TrustedKey | undefined; ledger: string };
 export type Roots = z.infer<typeof rootsSchema>;
 
@@ -34,10 +36,9 @@ export async function signManifest(
   content: { version: number; keys: PublicKey[]; ledger: string },
   root: { key: SigningKey; roots: Roots },
 ): Promise<string> {
-  const payload = new TextEncoder().encode(canonicalText(contentSchema.parse(content)));
-  const signature = await new CompactSign(payload)
-    .setProtectedHeader({ alg: 'ES256', kid: root.key.kid, typ: kinds.keys.typ })
-    .sign(root.key.key);
+  const payload = canonicalText(contentSchema.parse(content));
+  const header = { alg: 'ES256', kid: root.key.kid, typ: kinds.keys.typ };
+  const signature = signCompact(root.key.key, header, payload);
   return `${JSON.stringify({ roots: root.roots, signatures: [signature] }, undefined, 2)}\n`;
 }
 
@@ -53,7 +54,7 @@ export async function parseManifest(text: string, pin: string): Promise<TrustedK
   const content = await checkThreshold(roots, signatures);
   const table = new Map<string, TrustedKey>();
   for (const { issuer, kind, kid, jwk } of content.keys) {
-    table.set(`${kind} ${kid}`, { issuer, kid, key: await importPublic(jwk) });
+    table.set(`${kind} ${kid}`, { issuer, kid, key: importPublic(jwk) });
   }
   return { find: (kind, kid) => table.get(`${kind} ${kid}`), ledger: content.ledger };
 }
@@ -68,8 +69,8 @@ function parseFile(text: string) {
 
 /** Every counted signature is by another root and over the very same bytes. */
 async function checkThreshold(roots: Roots, signatures: string[]) {
-  const byKid = new Map<string, CryptoKey>();
-  for (const jwk of roots.keys) byKid.set(await calculateJwkThumbprint(jwk), await importPublic(jwk));
+  const byKid = new Map<string, KeyObject>();
+  for (const jwk of roots.keys) byKid.set(await calculateJwkThumbprint(jwk), importPublic(jwk));
   const signers = new Set<string>();
   const payloads = new Set<string>();
   for (const signature of signatures) {
@@ -79,7 +80,9 @@ async function checkThreshold(roots: Roots, signatures: string[]) {
       .parse(JSON.parse(header));
     const key = byKid.get(kid);
     if (key === undefined || typ !== kinds.keys.typ) continue;
-    await compactVerify(signature, key, { algorithms: ['ES256'] });
+    if (!verifyCompact(signature, key)) {
+      throw new Refusal('CONFIG_INVALID', 'a signature of the key manifest does not verify');
+    }
     signers.add(kid);
     payloads.add(payload);
   }

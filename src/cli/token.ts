@@ -95,22 +95,31 @@ function refusedBy(error: unknown): { code: string; reason: string } {
   return { code: error.code, reason: error.message };
 }
 
+type Seen = { good: number; bad: number };
+
 async function answerEach(answer: (line: string) => Promise<Answer>): Promise<void> {
-  const seen = { good: 0, bad: 0 };
-  await pipeline(
-    process.stdin,
-    async function* (input: AsyncIterable<Uint8Array>) {
-      for await (const lines of batchesOfLines(input, TOKEN_LENGTH_MAX)) {
-        const answers = await Promise.all(lines.map(answer));
-        for (const { good } of answers) seen[good ? 'good' : 'bad'] += 1;
-        yield answers.map(({ shown }) => `${jsonLine(shown)}\n`).join('');
-      }
-    },
-    process.stdout,
-  );
-  if (seen.good + seen.bad === 0)
+  const seen: Seen = { good: 0, bad: 0 };
+  process.exitCode = exitCodes.refused;
+  await pipeline(process.stdin, answersTo(answer, seen), process.stdout).catch(unlessGone);
+  if (seen.good + seen.bad === 0) {
     throw new Refusal('INVALID_TOKEN', 'expected tokens on standard input, got none');
-  process.exitCode = seen.bad === 0 ? exitCodes.done : exitCodes.refused;
+  }
+  if (seen.bad === 0 && process.stdin.readableEnded) process.exitCode = exitCodes.done;
+}
+
+function answersTo(answer: (line: string) => Promise<Answer>, seen: Seen) {
+  return async function* (input: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+    for await (const lines of batchesOfLines(input, TOKEN_LENGTH_MAX)) {
+      const answers = await Promise.all(lines.map(answer));
+      for (const { good } of answers) seen[good ? 'good' : 'bad'] += 1;
+      yield answers.map(({ shown }) => `${jsonLine(shown)}\n`).join('');
+    }
+  };
+}
+
+/** Who reads our answers may stop, as `head` does; what it did not read is not called valid. */
+function unlessGone(error: unknown): void {
+  if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error;
 }
 
 /** The same JSON, in which nothing that a stranger wrote can move the cursor or hide. */

@@ -1,4 +1,4 @@
-import { createHmac, createPublicKey } from 'node:crypto';
+import { createHmac, createPublicKey, sign } from 'node:crypto';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -27,6 +27,12 @@ afterAll(async () => await forger.remove());
 
 const twice = (members: Members, extra: string) => canonicalText(members).replace('{', `{${extra},`);
 const bytes = (text: string, ...wrong: number[]) => Buffer.concat([Buffer.from(text), Buffer.from(wrong)]);
+/** A decoder that is not fatal would read another text and go on. */
+function brokenText(claims: Members): Buffer {
+  const name = 'jti' in claims ? 'jti' : 'actor';
+  const [before = '', after = ''] = canonicalText({ ...claims, [name]: 'cut here' }).split('cut here');
+  return Buffer.concat([bytes(before, 0xc3, 0x28), Buffer.from(after)]);
+}
 const BOM = '\ufeff';
 
 /** Those of the tokens that are not refused as every wrong token is. */
@@ -93,7 +99,7 @@ describe.each(readKinds)('a token of kind %s', (kind) => {
       ({ claims }) => ({ payload: canonicalText(claims).replace('"iss"', '"i\\u0073s"') }),
     ],
     ['a byte order mark', ({ claims }) => ({ payload: `${BOM}${canonicalText(claims)}` })],
-    ['bytes that are no UTF-8', ({ claims }) => ({ payload: bytes(canonicalText(claims), 0xc3, 0x28) })],
+    ['bytes that are no UTF-8', ({ claims }) => ({ payload: brokenText(claims) })],
     ['a lone surrogate', ({ claims }) => ({ payload: canonicalText(claims).replace('{', '{"\\ud800":1,') })],
     ['an array around it', ({ claims }) => ({ payload: [claims] })],
     ['nothing in it', () => ({ payload: {} })],
@@ -134,7 +140,7 @@ describe.each(readKinds)('a token of kind %s', (kind) => {
 
   test('by a key that nobody vouches for is refused', async () => {
     const { privateJwk, publicJwk, jkt } = await createPossessionKey();
-    const key = { ...(await forger.signer(kind)), kid: jkt, key: await importPrivate(privateJwk) };
+    const key = { ...(await forger.signer(kind)), kid: jkt, key: importPrivate(privateJwk) };
     for (const changes of [{}, { kid: jkt }, { kid: jkt, jwk: publicJwk }]) {
       const token = await forger.forged(kind, ({ header }) => ({ key, header: { ...header, ...changes } }));
       expect(await taken(kind, [token])).toEqual([]);
@@ -164,6 +170,15 @@ describe.each(readKinds)('a token of kind %s', (kind) => {
     const token = await forger.forged(kind);
     expect(await taken(kind, [token])).toEqual([token]);
     expect(await taken(kind, spellingsOf(token))).toEqual([]);
+  });
+
+  test('with a fourth segment is refused, even where its signature covers it', async () => {
+    const [header = '', payload = ''] = (await forger.forged(kind)).split('.');
+    const { key } = await forger.signer(kind);
+    const signedAs = (signed: string) =>
+      `${signed}.${sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
+    const three = signedAs(`${header}.${payload}`);
+    expect(await taken(kind, [three, signedAs(`${header}.${payload}.AAAA`)])).toEqual([three]);
   });
 
   test('with any one byte changed, added or taken away is refused', async () => {

@@ -6,6 +6,7 @@ import { CALL_LIFETIME_S } from '../identity/claims.ts';
 import type { SigningKey } from '../identity/keys.ts';
 import { sign } from '../identity/verify.ts';
 import { isRefusalCode, Refusal } from '../refusal.ts';
+import { post } from './post.ts';
 import { type CallBody, type CallReply, calls, type VerbOf } from './table.ts';
 
 /** Base URLs by domain: on one host in `dev`, on different hosts in production; code does not change. */
@@ -46,7 +47,7 @@ export function createCaller(options: {
         htu,
         bodyHash: sha256Base64url(bytes),
       });
-      const reply = await post(htu, { token, bytes, timeoutMs: definition.timeoutMs, domain });
+      const reply = await ask(htu, { token, bytes, timeoutMs: definition.timeoutMs, domain });
       const parsed = definition.reply.safeParse(reply);
       if (!parsed.success) {
         throw new Refusal('UNAVAILABLE', `${domain} answered ${verb} in another form than agreed`, {
@@ -67,27 +68,25 @@ export function definitionOf(domain: Domain, verb: string): Definition {
   return definition;
 }
 
-type Post = { token: string; bytes: string; timeoutMs: number; domain: Domain };
+type Ask = { token: string; bytes: string; timeoutMs: number; domain: Domain };
 
-async function post(url: string, { token, bytes, timeoutMs, domain }: Post): Promise<unknown> {
-  let response: Response;
-  let answer: unknown;
-  try {
-    response = await fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Firebreak-Call ${token}` },
-      body: bytes,
-      redirect: 'error',
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    answer = await response.json();
-  } catch (cause) {
-    throw new Refusal('UNAVAILABLE', `${domain} cannot be reached`, { cause });
-  }
-  if (response.ok) return answer;
+async function ask(url: string, { token, bytes, timeoutMs, domain }: Ask): Promise<unknown> {
+  const { status, answer } = await reach(url, { token, bytes, timeoutMs, domain });
+  if (status >= 200 && status < 300) return answer;
   const problem = problemSchema.safeParse(answer);
   if (problem.success && isRefusalCode(problem.data.code)) {
     throw new Refusal(problem.data.code, problem.data.detail, { details: problem.data.details });
   }
-  throw new Refusal('UNAVAILABLE', `${domain} answered ${response.status} without a known code`);
+  throw new Refusal('UNAVAILABLE', `${domain} answered ${status} without a known code`);
+}
+
+async function reach(url: string, { token, bytes, timeoutMs, domain }: Ask) {
+  const headers = { 'content-type': 'application/json', authorization: `Firebreak-Call ${token}` };
+  try {
+    const { status, body } = await post(url, { headers, body: bytes, timeoutMs });
+    const answer: unknown = JSON.parse(body);
+    return { status, answer };
+  } catch (cause) {
+    throw new Refusal('UNAVAILABLE', `${domain} cannot be reached`, { cause });
+  }
 }

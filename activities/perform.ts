@@ -96,12 +96,12 @@ async function consume(own: Executor, row: RequestRow): Promise<Consumed> {
   const effect = own.effects.get(row.action);
   if (effect === undefined)
     throw new Refusal('UNKNOWN_ACTION', `no effect of ${row.action} is installed here`);
-  const [planned] = await Promise.all([
+  const [planned, key] = await Promise.all([
     own.caller.call('planner', 'plan', { requestId, revision }),
+    createPossessionKey(),
     // Who is needed after the point of no return has to be there before it: a receipt does not outlive an outage.
     own.caller.call('credentials', 'ready', {}),
   ]);
-  const key = await createPossessionKey();
   const { capability, digest } = await own.caller.call('broker', 'mint', {
     requestId,
     revision,

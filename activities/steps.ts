@@ -1,9 +1,15 @@
 import { z } from 'zod';
 import type { Caller } from '../src/call/call.ts';
+import type { CallReply } from '../src/call/table.ts';
 import type { Database } from '../src/database/pool.ts';
 import { readContent } from '../src/database/request-content.ts';
 import { requestFacts } from '../src/database/request-facts.ts';
-import { findRequest, type RequestState, storedRequestSchema } from '../src/database/requests.ts';
+import {
+  findRequest,
+  type RequestRow,
+  type RequestState,
+  storedRequestSchema,
+} from '../src/database/requests.ts';
 import type { TrustedKeys } from '../src/identity/manifest.ts';
 import { verify } from '../src/identity/verify.ts';
 import type { EntryWriter } from '../src/ledger/entry.ts';
@@ -35,7 +41,8 @@ export type Steps = {
   look(
     step: RequestReference & { digest: string },
   ): Promise<{ kind: 'open' } | { kind: 'approved' } | { kind: 'ended'; verdict: Verdict }>;
-  settle(step: RequestReference): Promise<{ verdict: Verdict | null }>;
+  /** What really happened, and where that ends the request, its end recorded. */
+  settle(step: RequestReference): Promise<{ verdict: Verdict | null; isRecorded?: boolean }>;
   end(step: RequestReference & Verdict): Promise<void>;
 };
 
@@ -73,34 +80,47 @@ export function createSteps(own: Collaborators): Steps {
     },
     look: async (step) => await lookAtVotes(own, step),
     async settle(reference) {
-      const settled = await own.caller.call('gate', 'settled', reference);
-      switch (settled.kind) {
-        case 'not-consumed':
-          return { verdict: null };
-        case 'applied':
-          return { verdict: { state: 'done', code: null, detail: settled.counts } };
-        case 'refused':
-          return { verdict: { state: 'failed', code: settled.code } };
-        case 'unknown':
-          return { verdict: { state: 'indeterminate', code: 'RECEIPT_EXPIRED' } };
-      }
+      const [settled, row] = await Promise.all([
+        own.caller.call('gate', 'settled', reference),
+        findRequest(own.database, reference.requestId),
+      ]);
+      const verdict = verdictOfSettled(settled);
+      if (verdict === null) return { verdict };
+      await recordEnd(own, row, verdict);
+      return { verdict, isRecorded: true };
     },
     async end({ requestId, revision: _revision, ...verdict }) {
-      const row = await findRequest(own.database, requestId);
-      const entry = await own.writeEntry({
-        kind: 'ended',
-        ...requestFacts(row),
-        outcome: verdict.state,
-        ...(verdict.code === null ? {} : { code: verdict.code }),
-      });
-      await own.database.run('select firebreak.set_request_state($1, $2, $3, $4)', [
-        requestId,
-        verdict.state,
-        { code: verdict.code, ...verdict.detail },
-        entry,
-      ]);
+      await recordEnd(own, await findRequest(own.database, requestId), verdict);
     },
   };
+}
+
+function verdictOfSettled(settled: CallReply<'gate', 'settled'>): Verdict | null {
+  switch (settled.kind) {
+    case 'not-consumed':
+      return null;
+    case 'applied':
+      return { state: 'done', code: null, detail: settled.counts };
+    case 'refused':
+      return { state: 'failed', code: settled.code };
+    case 'unknown':
+      return { state: 'indeterminate', code: 'RECEIPT_EXPIRED' };
+  }
+}
+
+async function recordEnd(own: Collaborators, row: RequestRow, verdict: Verdict): Promise<void> {
+  const entry = await own.writeEntry({
+    kind: 'ended',
+    ...requestFacts(row),
+    outcome: verdict.state,
+    ...(verdict.code === null ? {} : { code: verdict.code }),
+  });
+  await own.database.run('select firebreak.set_request_state($1, $2, $3, $4)', [
+    row.id,
+    verdict.state,
+    { code: verdict.code, ...verdict.detail },
+    entry,
+  ]);
 }
 
 const seenSchema = z.object({

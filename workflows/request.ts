@@ -54,12 +54,15 @@ export async function request(reference: RequestReference | undefined): Promise<
   const bell = new Doorbell();
   setHandler(look, () => bell.ring());
 
-  const verdict = await decideToPerform(reference, bell);
-  await steps.end({ ...reference, ...verdict });
+  const { isRecorded, ...verdict } = await decideToPerform(reference, bell);
+  if (isRecorded !== true) await steps.end({ ...reference, ...verdict });
   return verdict;
 }
 
-async function decideToPerform(reference: RequestReference, bell: Doorbell): Promise<Verdict> {
+/** What the gate has settled is recorded in the same step: one step less between the effect and its result. */
+type Ending = Verdict & { isRecorded?: boolean };
+
+async function decideToPerform(reference: RequestReference, bell: Doorbell): Promise<Ending> {
   const first = await steps.decide({ ...reference, stage: 'submit' });
   if (first.verdict !== null) return first.verdict;
   for (let round = 1; round <= ROUNDS_MAX; round += 1) {
@@ -71,10 +74,7 @@ async function decideToPerform(reference: RequestReference, bell: Doorbell): Pro
 
 type Planned = Awaited<ReturnType<PlannerActivities['plan']>>;
 
-async function planAskPerform(
-  reference: RequestReference,
-  bell: Doorbell,
-): Promise<Verdict | 'plan-changed'> {
+async function planAskPerform(reference: RequestReference, bell: Doorbell): Promise<Ending | 'plan-changed'> {
   const planned: Planned | undefined = await planner.plan(reference);
   // Completed by a stranger: what it says cannot be read, and no plan was stored by it.
   if (planned === undefined) return { state: 'failed', code: 'CONTEXT_MISMATCH' };
@@ -106,12 +106,12 @@ async function waitForPeople(reference: RequestReference, bell: Doorbell): Promi
 type Term = { executor: string; untilMs: number };
 
 /** One activity holds mint, consume, trade and act; what happened is asked of the gate, never of its result. */
-async function perform(reference: RequestReference, term: Term): Promise<Verdict | 'plan-changed'> {
+async function perform(reference: RequestReference, term: Term): Promise<Ending | 'plan-changed'> {
   let attempts = 0;
   for (let waits = 1; ; waits += 1) {
     const code = await codeOf(async () => await executorFor(term).perform(reference));
     const settled = await steps.settle(reference);
-    if (settled.verdict !== null) return settled.verdict;
+    if (settled.verdict !== null) return { ...settled.verdict, isRecorded: settled.isRecorded === true };
     if (code === 'PLAN_CHANGED') return 'plan-changed';
     if (code === 'APPROVAL_EXPIRED') return { state: 'expired', code };
     // What is away has not been tried.

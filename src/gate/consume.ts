@@ -18,6 +18,7 @@ import type { EntryFacts } from '../ledger/entry.ts';
 import { codeOf, Refusal, refusals } from '../refusal.ts';
 import { type Loaded, loadFacts } from './facts.ts';
 import type { Gate } from './gate.ts';
+import { readStored, type Stored } from './stored.ts';
 
 /**
  * The point of no return. One transaction: the authority row first, then the facts, then `mayConsume`, then the use;
@@ -66,9 +67,9 @@ type Used = Omit<Reply, 'receipt'> & { receipt: Claims<'receipt'> };
 
 async function consumeOnce(gate: Gate, tx: Database, asked: Asked): Promise<Used> {
   const version = await lock(tx, asked.capability);
-  const before = await findConsumption(tx, asked.capability);
-  if (before !== undefined) return repeat(gate, before, asked);
-  const loaded = await loadFacts(gate, tx, asked);
+  const stored = await readStored(tx, asked.capability);
+  if (stored.before !== null) return repeat(gate, stored.before, asked);
+  const loaded = await loadFacts(gate, stored, asked);
   const now = { gateMs: gate.clock(), databaseMs: loaded.databaseMs };
   const no = mayConsume(loaded.facts, now, gate.checks);
   if (no !== null) throw new Refusal(no.code, no.message, { details: { check: no.check } });
@@ -93,28 +94,8 @@ async function lock(tx: Database, { tenant, environment }: Claims<'capability'>)
   return authority?.version ?? '';
 }
 
-const consumptionSchema = z.object({
-  jkt: z.string(),
-  statement: z.string(),
-  votes: z.array(z.string()),
-  receipt: z.json(),
-  settled: z.boolean(),
-});
-type Consumption = z.infer<typeof consumptionSchema>;
-
-async function findConsumption(tx: Database, { iss, jti }: Claims<'capability'>) {
-  const [row] = await tx.rows(
-    consumptionSchema,
-    `select c.jkt, c.statement, c.votes, c.receipt, o.effect_key is not null as settled
-     from firebreak.consumption c left join firebreak.outcome o on o.effect_key = c.effect_key and o.fence = c.fence
-     where c.iss = $1 and c.jti = $2`,
-    [iss, jti],
-  );
-  return row;
-}
-
 /** An answer that was lost may be asked for again, by the same attempt, while its receipt is good. */
-function repeat(gate: Gate, before: Consumption, { proofJkt }: Asked): Used {
+function repeat(gate: Gate, before: NonNullable<Stored['before']>, { proofJkt }: Asked): Used {
   if (before.settled)
     throw new Refusal('CAPABILITY_SPENT', 'capability was already used, and its act has ended');
   if (before.jkt !== proofJkt) throw new Refusal('WRONG_KEY', 'capability was used by another key');

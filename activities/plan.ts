@@ -74,6 +74,7 @@ async function store(own: Collaborators, row: RequestRow, planned: Planned): Pro
     planHash: claims.planHash,
     digest: digestOf(content, claims.planHash),
     counts: claims.counts,
+    overshoot: planned.plan.overshoot.length,
   });
   const values = [row.id, row.revision, claims.planHash, body, statement, entry];
   await own.database.run('select firebreak.record_plan($1, $2, $3, $4, $5, $6)', values);

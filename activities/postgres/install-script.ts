@@ -1,12 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { rowHashSql, settingLines } from './fingerprint.ts';
-import { baseTypeSql, changeHazardsSql, formHazardsSql } from './introspect.ts';
+import { OWN_SCHEMAS } from './introspect.ts';
 import {
   EXECUTOR_CONNECTIONS_MAX,
   PLANNER_CONNECTIONS_MAX,
-  READ_BYTES_MAX,
-  READ_ROWS_MAX,
-  ROWS_MAX,
   TARGET_LOCK_TIMEOUT_MS,
   TARGET_STATEMENT_TIMEOUT_MS,
 } from './limits.ts';
@@ -22,17 +17,20 @@ export type ScriptNames = {
   publicTemporary: 'revoke' | 'keep';
 };
 
+/** Holds the keys and the record, and has no right on a table of the application. */
 export const OWNER = 'firebreak_target_owner';
+/** Changes the application's rows, and with it whatever triggers do: it must not reach keys, record or functions. */
+export const HANDS = 'firebreak_target_hands';
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000;
 
 /** A role that is not marked like this is somebody else's: never altered, never dropped. */
-const mark = (part: 'owner' | 'planner' | 'executor'): string => `Firebreak target: ${part}`;
+const mark = (part: 'owner' | 'hands' | 'planner' | 'executor'): string => `Firebreak target: ${part}`;
 
 const APPLICATION_TABLES = `
   select c.oid, c.relkind, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) as name
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p') and c.relpersistence <> 't' and n.nspname !~ '^pg_'
-      and n.nspname not in ('information_schema', 'firebreak', 'firebreak_crypto')`;
+      and n.nspname not in ('information_schema', ${OWN_SCHEMAS})`;
 
 /** Roles, schemas and pgcrypto; run by the installing login. */
 export function preparationSql({ planner, executor }: ScriptNames): string {
@@ -40,6 +38,7 @@ export function preparationSql({ planner, executor }: ScriptNames): string {
     'set local search_path = pg_catalog',
     serverCheckSql,
     roleSql(OWNER, mark('owner'), 'nologin noinherit'),
+    roleSql(HANDS, mark('hands'), 'nologin noinherit'),
     roleSql(planner, mark('planner'), `login noinherit connection limit ${PLANNER_CONNECTIONS_MAX}`),
     roleSql(executor, mark('executor'), `login noinherit connection limit ${EXECUTOR_CONNECTIONS_MAX}`),
     ...loginSettings(planner, [
@@ -47,8 +46,9 @@ export function preparationSql({ planner, executor }: ScriptNames): string {
       `statement_timeout = ${READER_STATEMENT_TIMEOUT_MS}`,
     ]),
     ...loginSettings(executor, [`statement_timeout = ${TARGET_STATEMENT_TIMEOUT_MS}`]),
-    becomeOwnerMemberSql,
+    becomeMembersSql,
     `create schema if not exists firebreak authorization ${OWNER}`,
+    `create schema if not exists firebreak_hands authorization ${OWNER}`,
     `do $do$ begin
   if not exists (select from pg_extension where extname = 'pgcrypto') then
     create schema if not exists firebreak_crypto;
@@ -99,56 +99,22 @@ function loginSettings(name: string, settings: readonly string[]): string[] {
   ].map((setting) => `alter role ${quoteIdentifier(name)} set ${setting}`);
 }
 
-/** Who is no superuser needs the membership for as long as it makes the owner's things. */
-const becomeOwnerMemberSql = `do $do$ begin
-  if not (select rolsuper from pg_roles where rolname = current_user)
-    and exists (select from pg_roles where rolname = '${OWNER}')
-  then
-    grant ${OWNER} to current_user;
+/** Who is no superuser needs the memberships for as long as it makes what these two own. */
+const becomeMembersSql = membershipSql('grant %I to current_user');
+
+export const leaveMembersSql = membershipSql('revoke %I from current_user');
+
+function membershipSql(change: string): string {
+  return `do $do$
+declare ours name;
+begin
+  if not (select rolsuper from pg_roles where rolname = current_user) then
+    for ours in select rolname from pg_roles where rolname in ('${OWNER}', '${HANDS}') loop
+      execute format('${change}', ours);
+    end loop;
   end if;
 end $do$`;
-
-export const leaveOwnerSql = `do $do$ begin
-  if not (select rolsuper from pg_roles where rolname = current_user)
-    and exists (select from pg_roles where rolname = '${OWNER}')
-  then
-    revoke ${OWNER} from current_user;
-  end if;
-end $do$`;
-
-const targetFiles = [
-  'target.sql',
-  'target-delete.sql',
-  'target-read.sql',
-  'target-undo.sql',
-  'target-perform.sql',
-];
-
-/** Tables and functions of the schema `firebreak`; run as their owner. */
-export function schemaSql(): string {
-  const parts: Record<string, string> = {
-    form_hazards: formHazardsSql('$1'),
-    change_hazards: changeHazardsSql('$1'),
-    base_type: baseTypeSql('$1'),
-    row_hash: rowHashSql('t'),
-    settings: settingLines('set').join('\n'),
-    rows_max: String(ROWS_MAX),
-    read_rows_max: String(READ_ROWS_MAX),
-    read_bytes_max: String(READ_BYTES_MAX),
-    statement_timeout_ms: String(TARGET_STATEMENT_TIMEOUT_MS),
-    lock_timeout_ms: String(TARGET_LOCK_TIMEOUT_MS),
-  };
-  const files = targetFiles.map((name) => readFileSync(new URL(name, import.meta.url), 'utf8'));
-  return [...files, nothingForPublicSql].join('\n').replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
-    const part = parts[name];
-    if (part === undefined) throw new Error(`target.sql names ${name}, which is not known`);
-    return part;
-  });
 }
-
-/** A new function is executable by PUBLIC until this; it is the same transaction, so nobody sees it before. */
-const nothingForPublicSql = `revoke all on all tables in schema firebreak from public;
-revoke all on all functions in schema firebreak from public;`;
 
 /** `$1` target, `$2` and `$3` the keys in hex; run as the owner, before PUBLIC loses TEMPORARY. */
 export function keysSql({ publicTemporary }: ScriptNames): string {
@@ -202,14 +168,15 @@ begin
         else format('%s.%s', t.nspname, t.relname) = any (wanted) end
   loop
     wanted := array_remove(wanted, format('%s.%s', item.nspname, item.relname));
-    execute format('grant usage on schema %I to ${OWNER}, ${login}', item.nspname);
-    execute format('grant select on %s to ${login}', item.name);
+    execute format('grant usage on schema %I to ${HANDS}, ${login}', item.nspname);
+    -- Also where no row can be named: whether any refers to one that goes must be seen.
+    execute format('grant select on %s to ${HANDS}, ${login}', item.name);
     select a.attname into key_column from pg_index i
       join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
       where i.indrelid = item.oid and i.indisprimary and item.relkind = 'r';
     if found then
       -- UPDATE of one column is what a row lock asks for; no statement of Firebreak updates an application's row.
-      execute format('grant select, delete, insert, update (%I) on %s to ${OWNER}', key_column, item.name);
+      execute format('grant delete, insert, update (%I) on %s to ${HANDS}', key_column, item.name);
     end if;
   end loop;
   if cardinality(wanted) > 0 then raise exception 'there is no table %', array_to_string(wanted, ', '); end if;
@@ -220,7 +187,7 @@ function takeRightsSql({ planner, executor }: Pick<ScriptNames, 'planner' | 'exe
   return `do $do$
 declare
   ours text := (select string_agg(quote_ident(rolname), ', ') from pg_roles
-    where rolname in ('${OWNER}', ${quoteLiteral(planner)}, ${quoteLiteral(executor)}));
+    where rolname in ('${OWNER}', '${HANDS}', ${quoteLiteral(planner)}, ${quoteLiteral(executor)}));
   item record;
 begin
   if ours is null then return; end if;
@@ -230,7 +197,7 @@ begin
     execute format('revoke all on %s from %s', item.name, ours);
   end loop;
   for item in select nspname from pg_namespace
-    where nspname !~ '^pg_' and nspname not in ('information_schema', 'firebreak', 'firebreak_crypto')
+    where nspname !~ '^pg_' and nspname not in ('information_schema', ${OWN_SCHEMAS})
       and pg_has_role(nspowner, 'usage')
   loop
     execute format('revoke all on schema %I from %s', item.nspname, ours);
@@ -243,13 +210,14 @@ end $do$`;
 export function removalSql(names: Pick<ScriptNames, 'planner' | 'executor'>): string {
   return [
     'set local search_path = pg_catalog',
-    becomeOwnerMemberSql,
+    becomeMembersSql,
     `do $do$ declare revoked boolean; begin
   if to_regclass('firebreak.keys') is not null then
     select public_temporary_revoked into revoked from firebreak.keys;
     if revoked then execute format('grant temporary on database %I to public', current_database()); end if;
   end if;
 end $do$`,
+    'drop schema if exists firebreak_hands cascade',
     'drop schema if exists firebreak cascade',
     `do $do$ begin
   if exists (select from pg_extension e join pg_namespace n on n.oid = e.extnamespace
@@ -262,8 +230,9 @@ end $do$`,
     takeRightsSql(names),
     dropRoleSql(names.planner, mark('planner')),
     dropRoleSql(names.executor, mark('executor')),
+    dropRoleSql(HANDS, mark('hands')),
     dropRoleSql(OWNER, mark('owner')),
-    leaveOwnerSql,
+    leaveMembersSql,
   ].join(';\n');
 }
 

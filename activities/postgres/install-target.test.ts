@@ -32,7 +32,11 @@ describe("the executor's login", () => {
     'delete from firebreak.effects',
     `select firebreak.restore_rows('x')`,
     `select firebreak.delete_rows('x', '{}')`,
-    `select firebreak.read_rows('{}')`,
+    `select firebreak_hands.take('[]', '[]')`,
+    `select firebreak_hands.put('{}', '[]')`,
+    `select firebreak_hands.read_rows('{}')`,
+    `select firebreak.lock_rows(0, '{}', 0)`,
+    'set role firebreak_target_hands',
     `select firebreak.restore_planned('{}')`,
     `select firebreak.kept_rows('x')`,
     `select firebreak.hmac_sha256('x', 'y')`,
@@ -90,7 +94,9 @@ describe("the planner's login", () => {
     'select * from firebreak.effects',
     'select * from firebreak.keys',
     `select firebreak.restore_rows('x')`,
+    `select firebreak_hands.take('[]', '[]')`,
     'set role firebreak_target_owner',
+    'set role firebreak_target_hands',
     'create temp table mine (id int)',
     'create table public.mine (id int)',
   ])('may not, even in a transaction that writes: %s', async (statement) => {
@@ -169,6 +175,40 @@ describe('installing', () => {
     ['a short password', { plannerLogin: { name: 'shop_planner', password: 'short' } }, 'CONFIG_INVALID'],
   ])('with %s is refused', async (_, changes, code) => {
     await expect(installTarget({ ...target.install, ...changes })).rejects.toMatchObject({ code });
+  });
+
+  test('over an earlier version keeps the rows that were kept there', async () => {
+    await target.admin.query(`drop table firebreak.kept cascade;
+      alter table firebreak.effects add undo_schema text, add undo_table text, add undo_columns text[],
+        add undo_rows text[], add undo_items jsonb;
+      insert into firebreak.effects (effect_key, fence, digest, statement_hash, counts, undo_schema, undo_table,
+          undo_columns, undo_rows, undo_items)
+        values ('earlier', 1, 'd', 'h', '{"rows": 1}', 'public', 'plain', '{"id integer","t text"}', '{"(8,b)"}', '[]')`);
+    await installTarget(target.install);
+    await installTarget(target.install);
+    await target.admin.query(`select firebreak.restore_rows('earlier')`);
+    const found = await target.admin.query('delete from public.plain where id = 8 returning t');
+    expect(found.rows).toEqual([{ t: 'b' }]);
+  });
+
+  test('gives the owner of the keys no right on a table, and the hands none on keys, record and functions', async () => {
+    const found = await target.admin.query(
+      `select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname in ('public', 'sales') and c.relkind = 'r'
+           and (has_table_privilege('firebreak_target_owner', c.oid, 'select, insert, update, delete, truncate')
+             or has_any_column_privilege('firebreak_target_owner', c.oid, 'update'))
+       union all
+       select c.relname from pg_class c where c.relnamespace = 'firebreak'::regnamespace and c.relkind = 'r'
+           and has_table_privilege('firebreak_target_hands', c.oid, 'select, insert, update, delete, truncate')
+       union all
+       select p.proname from pg_proc p where p.pronamespace = 'firebreak'::regnamespace and p.prosecdef
+           and has_function_privilege('firebreak_target_hands', p.oid, 'execute')
+       union all
+       select n.nspname from pg_namespace n where has_schema_privilege('firebreak_target_hands', n.oid, 'create')
+       union all
+       select 'firebreak_hands' where has_schema_privilege('firebreak_target_hands', 'firebreak_hands', 'usage')`,
+    );
+    expect(found.rows).toEqual([]);
   });
 
   test('says what the executor has through PUBLIC', async () => {

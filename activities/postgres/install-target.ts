@@ -1,15 +1,16 @@
 import { Client, DatabaseError } from 'pg';
 import { Refusal } from '../../src/refusal.ts';
+import { schemaSql } from './install-schema.ts';
 import {
+  HANDS,
   keysSql,
-  leaveOwnerSql,
+  leaveMembersSql,
   leftoversSql,
   OWNER,
   preparationSql,
   removalSql,
   rightsSql,
   type ScriptNames,
-  schemaSql,
 } from './install-script.ts';
 import { TARGET_CONNECT_TIMEOUT_MS } from './limits.ts';
 import { parseTableName, quoteIdentifier, tableText } from './names.ts';
@@ -53,14 +54,14 @@ export async function installTarget(install: TargetInstall): Promise<{ warnings:
     await client.query(
       passwordSql(install.executorLogin.name, scramVerifier(install.executorLogin.password)),
     );
-    await client.query(`set local role ${OWNER}; ${schemaSql()}`);
+    await client.query(schemaSql());
     // Keys are bound, so that no statement text in a log or in pg_stat_activity holds them.
     await client.query(keysSql(names), [
       install.target,
       Buffer.from(install.gateKey).toString('hex'),
       Buffer.from(install.credentialsKey).toString('hex'),
     ]);
-    await client.query(`reset role; ${rightsSql(names)}; ${leaveOwnerSql}`);
+    await client.query(`reset role; ${rightsSql(names)}; ${leaveMembersSql}`);
     const left = await client.query<{ warning: string }>(leftoversSql, [names.executor]);
     return { warnings: left.rows.map((row) => row.warning) };
   });
@@ -99,12 +100,11 @@ export function targetInstallSql(
     `${preparationSql(names)};`,
     `alter role ${quoteIdentifier(names.planner)} password :'planner_password';`,
     `alter role ${quoteIdentifier(names.executor)} password :'executor_password';`,
-    `set local role ${OWNER};`,
-    schemaSql(),
+    `${schemaSql()};`,
     `${keys};`,
     'reset role;',
     `${rightsSql(names)};`,
-    `${leaveOwnerSql};`,
+    `${leaveMembersSql};`,
     'commit;',
   ];
   return `${parts.join('\n')}\n`;
@@ -128,7 +128,7 @@ function scriptNames(install: Omit<TargetInstall, 'adminUrl' | 'gateKey' | 'cred
 }
 
 function loginName(name: string): string {
-  if (LOGIN_NAME.test(name) && name !== OWNER && !name.startsWith('pg_')) return name;
+  if (LOGIN_NAME.test(name) && name !== OWNER && name !== HANDS && !name.startsWith('pg_')) return name;
   throw new Refusal(
     'CONFIG_INVALID',
     `expected a login name in lower case ASCII, got ${JSON.stringify(name)}`,

@@ -3,6 +3,15 @@ import type { PostgresReader } from '../../src/action/define.ts';
 import { Refusal } from '../../src/refusal.ts';
 import type { Column } from './column-value.ts';
 import { type TableName, tableText } from './names.ts';
+import {
+  deleteTriggersSql,
+  insertTriggersSql,
+  type Reference,
+  referenceSchema,
+  referencesSql,
+  type Trigger,
+  triggerSchema,
+} from './references.ts';
 
 /**
  * What the catalog says about a table, read by any login: catalogs need no rights on the table itself.
@@ -14,10 +23,13 @@ export type TableFacts = {
   key: readonly Column[];
   /** Why nothing of this table can be planned exactly, one sentence each; empty is the good case. */
   formHazards: readonly string[];
-  /** Why a change of its rows would do more than it says, one sentence each. */
+  /** Why a change of its rows cannot be followed, one sentence each. */
   changeHazards: readonly string[];
-  /** Enabled triggers that putting rows back would fire. */
-  insertTriggers: readonly string[];
+  /** Foreign keys onto it. */
+  references: readonly Reference[];
+  /** What deleting its rows fires, and what putting rows back fires. */
+  deleteTriggers: readonly Trigger[];
+  insertTriggers: readonly Trigger[];
 };
 
 const columnSchema = z.strictObject({ name: z.string(), type: z.string(), category: z.string() });
@@ -26,7 +38,9 @@ const factsSchema = z.strictObject({
   key: z.array(z.string()),
   formHazards: z.array(z.string()),
   changeHazards: z.array(z.string()),
-  insertTriggers: z.array(z.string()),
+  references: z.array(referenceSchema),
+  deleteTriggers: z.array(triggerSchema),
+  insertTriggers: z.array(triggerSchema),
 });
 
 export async function introspect(reader: PostgresReader, name: TableName): Promise<TableFacts> {
@@ -40,7 +54,7 @@ export async function introspect(reader: PostgresReader, name: TableName): Promi
   return { ...facts, columns, key };
 }
 
-/** PLAN_UNSUPPORTED when a change of rows would do more than the rows that people are shown. */
+/** PLAN_UNSUPPORTED when a change of rows would do what nobody can follow. */
 export function refuseHazards(name: TableName, facts: TableFacts): void {
   refuse(name, [...facts.formHazards, ...facts.changeHazards]);
 }
@@ -56,6 +70,9 @@ function refuse(name: TableName, hazards: readonly string[]): void {
     details: { hazards },
   });
 }
+
+/** Firebreak's own schemas in a target, as SQL literals. */
+export const OWN_SCHEMAS = "'firebreak', 'firebreak_hands', 'firebreak_crypto'";
 
 /**
  * Rows of one text column: why no row of the table of this oid can be named exactly. The target runs the same text
@@ -75,7 +92,7 @@ export function formHazardsSql(oid: string): string {
     select 'it belongs to the system or to Firebreak'
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       where c.oid = ${oid}
-        and (n.nspname ~ '^pg_' or n.nspname in ('information_schema', 'firebreak', 'firebreak_crypto'))
+        and (n.nspname ~ '^pg_' or n.nspname in ('information_schema', ${OWN_SCHEMAS}))
     union all
     select 'it inherits or is inherited from'
       from pg_catalog.pg_class c where c.oid = ${oid} and c.relkind = 'r' and not c.relispartition
@@ -89,22 +106,25 @@ export function formHazardsSql(oid: string): string {
     select 'row-level security hides rows from this login' where pg_catalog.row_security_active(${oid})`;
 }
 
-/** The same for what a change of rows would do besides. */
+/**
+ * The same for a change of rows: rules rewrite statements into anything, also the ones by which PostgreSQL follows a
+ * foreign key; and what is followed must be enforced from both of its ends, or rows could come between.
+ */
 export function changeHazardsSql(oid: string): string {
   return `
-    select format('rule %I rewrites statements on it', r.rulename)
+    select format('rule %I rewrites statements on %s', r.rulename,
+        case when r.ev_class = ${oid} then 'it' else r.ev_class::pg_catalog.regclass::text end)
       from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = r.ev_class
-      where r.ev_class = ${oid} and c.relkind = 'r'
+      where c.relkind in ('r', 'p')
+        and (r.ev_class = ${oid} or r.ev_class in (
+          select f.conrelid from pg_catalog.pg_constraint f
+            where f.confrelid = ${oid} and f.contype = 'f' and f.confdeltype in ('c', 'n', 'd')))
     union all
-    select format('trigger %I would fire on delete', g.tgname)
-      from pg_catalog.pg_trigger g
-      where g.tgrelid = ${oid} and not g.tgisinternal and g.tgenabled in ('O', 'A') and g.tgtype & 8 = 8
-    union all
-    select format('foreign key %I of %s would change rows there (on delete %s)', f.conname,
-        f.conrelid::pg_catalog.regclass,
-        case f.confdeltype when 'c' then 'cascade' when 'n' then 'set null' else 'set default' end)
+    select format('foreign key %I of %s is switched off in part', f.conname, f.conrelid::pg_catalog.regclass)
       from pg_catalog.pg_constraint f
-      where f.confrelid = ${oid} and f.contype = 'f' and f.confdeltype in ('c', 'n', 'd')`;
+      where f.confrelid = ${oid} and f.contype = 'f' and f.confdeltype in ('c', 'n', 'd')
+        and exists (select from pg_catalog.pg_trigger g
+          where g.tgconstraint = f.oid and g.tgenabled not in ('O', 'A'))`;
 }
 
 /** The type under any number of domains: a cast to a domain could cut a value to the domain's length. */
@@ -135,10 +155,14 @@ const factsSql = `
       select coalesce(json_agg(h.sentence), '[]') from (${formHazardsSql('relation.oid')}) as h (sentence)),
     'changeHazards', (
       select coalesce(json_agg(h.sentence), '[]') from (${changeHazardsSql('relation.oid')}) as h (sentence)),
+    'references', (
+      select coalesce(json_agg(json_build_object('name', f.name, 'schema', f.schema, 'table', f.table,
+          'onDelete', f."onDelete", 'readable', f.readable, 'condition', f.condition)), '[]')
+        from (${referencesSql('relation.oid')}) as f),
+    'deleteTriggers', (
+      select coalesce(json_agg(g.*), '[]') from (${deleteTriggersSql('relation.oid')}) as g),
     'insertTriggers', (
-      select coalesce(json_agg(g.tgname order by g.tgname), '[]')
-        from pg_catalog.pg_trigger g
-        where g.tgrelid = relation.oid and not g.tgisinternal and g.tgenabled in ('O', 'A') and g.tgtype & 4 = 4)
+      select coalesce(json_agg(g.*), '[]') from (${insertTriggersSql('relation.oid')}) as g)
   ) as facts
   from pg_catalog.pg_class relation
   join pg_catalog.pg_namespace space on space.oid = relation.relnamespace

@@ -1,5 +1,10 @@
 /** What planner, target and executor hold each other to. */
 export const ROWS_MAX = 10_000;
+/** How far a deletion is followed along foreign keys: tables besides the named one, and steps from it. */
+export const CASCADE_TABLES_MAX = 10;
+export const CASCADE_STEPS_MAX = 32;
+/** Triggers that one act may fire. */
+export const TRIGGERS_MAX = 20;
 /** Rows and bytes of JSON text that one read hands out. */
 export const READ_ROWS_MAX = 1_000;
 export const READ_BYTES_MAX = 1_024 * 1_024;

@@ -162,7 +162,24 @@ describe('rows that changed', () => {
        create trigger late before delete on plain for each row execute function f()`,
       'drop trigger late on plain; drop function f',
     ],
-    ['a cascade', 'create table c (id int primary key references plain on delete cascade)', 'drop table c'],
+    [
+      'a trigger of a whole statement where rows would be deleted along',
+      `create table c (id int primary key references plain on delete cascade);
+       create function f() returns trigger language plpgsql as 'begin return null; end';
+       create trigger late before delete on c for each statement execute function f()`,
+      'drop table c; drop function f',
+    ],
+    [
+      'a rule where rows would be deleted along',
+      `create table c (id int primary key references plain on delete cascade);
+       create rule late as on delete to c do instead nothing`,
+      'drop table c',
+    ],
+    [
+      'a foreign key that is switched off in part',
+      `create table c (id int primary key references plain on delete cascade); alter table c disable trigger all`,
+      'drop table c',
+    ],
     ['a rule', 'create rule late as on delete to plain do instead nothing', 'drop rule late on plain'],
     [
       'row-level security',
@@ -181,7 +198,9 @@ describe('rows that changed', () => {
   });
 
   test('a row that others still refer to is refused inside the call, though the key is deferred', async () => {
+    await target.admin.query('delete from child');
     const credential = target.borrow(await target.plan({ ...plainInput, table: 'parent' }));
+    await target.admin.query('insert into child values (1, 1)');
     const { statement, gateMac, credentialsMac } = credential;
     await expect(perform(credential)).rejects.toMatchObject({
       code: 'TARGET_REFUSED',

@@ -3,7 +3,14 @@ import type { PostgresReader } from '../../src/action/define.ts';
 import { Refusal } from '../../src/refusal.ts';
 import { type PlannedRow, rowHashSql } from './fingerprint.ts';
 import type { TableFacts } from './introspect.ts';
-import { quoteIdentifier, quoteLiteral, quoteTable, type TableName, visibleText } from './names.ts';
+import {
+  quoteIdentifier,
+  quoteLiteral,
+  quoteTable,
+  type TableName,
+  tableText,
+  visibleText,
+} from './names.ts';
 import type { WhereSql } from './where.ts';
 
 /** Rows as a plan names them: by key and by the hash of their content, never by the content. */
@@ -24,13 +31,20 @@ export async function matchingRows(
   const found = await reader.query(
     `select jsonb_build_object(${members.join(', ')}) as key, ${rowHashSql('t')} as hash
        from only ${quoteTable(table)} as t where ${where.text}
-       order by ${columns.join(', ')} limit ${limit + 1}`,
+       ${columns.length === 0 ? '' : `order by ${columns.join(', ')}`} limit ${limit + 1}`,
     where.values,
   );
   if (found.length > limit) {
-    throw new Refusal('PLAN_TOO_LARGE', `expected at most ${limit} rows, but more match the condition`);
+    throw new Refusal(
+      'PLAN_TOO_LARGE',
+      `expected at most ${limit} rows of ${tableText(table)}, but more match`,
+    );
   }
   return z.array(plannedRowSchema).parse(found);
+}
+
+export function rowsText(count: number): string {
+  return count === 1 ? '1 row' : `${count} rows`;
 }
 
 const KEYS_SHOWN_MAX = 5;

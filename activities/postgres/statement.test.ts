@@ -73,6 +73,15 @@ describe('the two MACs', () => {
 });
 
 describe('the statement', () => {
+  const plain = { schema: 'public', table: 'plain', rows: [] };
+  const { cascades, triggers, ...bare } = {
+    kind: 'postgres.rows',
+    operation: 'delete',
+    ...plain,
+    cascades: [],
+    triggers: [],
+  };
+  const deletion = { ...bare, cascades, triggers };
   test.each([
     ['expired', { notAfter: new Date(Date.now() - 1).toISOString() }, 'ZF004'],
     ['for another target', { target: 'other' }, 'ZF003'],
@@ -92,6 +101,8 @@ describe('the statement', () => {
           schema: 'public',
           table: 'plain',
           rows: [],
+          cascades: [],
+          triggers: [],
           all: true,
         },
       },
@@ -105,7 +116,15 @@ describe('the statement', () => {
     [
       'of a restore of no request',
       {
-        effects: { kind: 'postgres.rows', operation: 'restore', schema: 'public', table: 'plain', rows: [] },
+        effects: {
+          kind: 'postgres.rows',
+          operation: 'restore',
+          schema: 'public',
+          table: 'plain',
+          rows: [],
+          cascades: [],
+          triggers: [],
+        },
       },
       'ZF002',
     ],
@@ -118,6 +137,8 @@ describe('the statement', () => {
           schema: 'public',
           table: 'plain',
           rows: [],
+          cascades: [],
+          triggers: [],
           columns: ['t'],
         },
       },
@@ -132,7 +153,27 @@ describe('the statement', () => {
           schema: 'public',
           table: 'plain',
           rows: [{ key: {}, hash: '0'.repeat(64) }],
+          cascades: [],
+          triggers: [],
         },
+      },
+      'ZF002',
+    ],
+    ['without the rows that go along', { effects: { ...bare, triggers } }, 'ZF002'],
+    ['without the triggers that fire', { effects: { ...bare, cascades } }, 'ZF002'],
+    ['with no list of tables', { effects: { ...deletion, cascades: {} } }, 'ZF002'],
+    ['with no list of triggers', { effects: { ...deletion, triggers: 'none' } }, 'ZF002'],
+    ['with a table of another form', { effects: { ...deletion, cascades: [{ table: 'plain' }] } }, 'ZF002'],
+    ['with a table twice', { effects: { ...deletion, cascades: [plain] } }, 'ZF002'],
+    [
+      'with more tables than a statement may have',
+      { effects: { ...deletion, cascades: Array.from({ length: 11 }, () => plain) } },
+      'ZF002',
+    ],
+    [
+      'with more rows of all tables than a statement may have',
+      {
+        effects: { ...deletion, cascades: [{ ...plain, rows: Array.from({ length: 10_001 }, () => ({})) }] },
       },
       'ZF002',
     ],
@@ -145,9 +186,11 @@ describe('the statement', () => {
           schema: 'firebreak',
           table: 'effects',
           rows: [],
+          cascades: [],
+          triggers: [],
         },
       },
-      'ZF007',
+      '42501',
     ],
     [
       'on no table',
@@ -158,6 +201,8 @@ describe('the statement', () => {
           schema: 'public',
           table: 'x"; drop table plain; --',
           rows: [],
+          cascades: [],
+          triggers: [],
         },
       },
       'ZF007',

@@ -4,8 +4,30 @@
 create or replace function firebreak.members_of(operation text) returns text[]
 language sql immutable as $body$
   select '{kind,operation,schema,table,rows}'::text[] || m.more
-    from (values ('delete', '{}'::text[]), ('read', '{columns}'), ('restore', '{restores}')) as m (operation, more)
+    from (values ('delete', '{cascades,triggers}'::text[]), ('read', '{columns}'),
+      ('restore', '{cascades,triggers,restores}')) as m (operation, more)
     where m.operation = $1
+$body$;
+
+-- The tables of an effect, the named one first, each as {schema, table, rows}.
+create or replace function firebreak.tables_of(effects jsonb) returns jsonb
+language sql immutable as $body$
+  select jsonb_build_array(jsonb_build_object(
+      'schema', effects -> 'schema', 'table', effects -> 'table', 'rows', effects -> 'rows'))
+    || coalesce(effects -> 'cascades', '[]')
+$body$;
+
+-- Whether all of them have that form and no more rows than one statement may have. Cases, because and promises no order.
+create or replace function firebreak.are_tables(tables jsonb) returns boolean
+language sql immutable as $body$
+  select jsonb_array_length(tables) <= {{cascade_tables_max}} + 1 and case
+    when exists (select from jsonb_array_elements(tables) as t (one)
+      where jsonb_typeof(t.one) <> 'object' or t.one - '{schema,table,rows}'::text[] <> '{}'
+        or jsonb_typeof(t.one -> 'schema') is distinct from 'string'
+        or jsonb_typeof(t.one -> 'table') is distinct from 'string'
+        or jsonb_typeof(t.one -> 'rows') is distinct from 'array') then false
+    else (select sum(jsonb_array_length(t.one -> 'rows')) from jsonb_array_elements(tables) as t (one)) <= {{rows_max}}
+  end
 $body$;
 
 -- The members of a statement and their forms: what is not known is refused, never skipped.
@@ -29,10 +51,9 @@ begin
     or length(asked ->> 'digest') not between 1 and 200
     or coalesce(asked ->> 'notAfter', '') !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$'
     or effects ->> 'kind' is distinct from 'postgres.rows'
-    or jsonb_typeof(effects -> 'schema') is distinct from 'string'
-    or jsonb_typeof(effects -> 'table') is distinct from 'string'
-    or jsonb_typeof(effects -> 'rows') is distinct from 'array'
-    or jsonb_array_length(effects -> 'rows') > {{rows_max}}
+    or jsonb_typeof(coalesce(effects -> 'cascades', '[]')) <> 'array'
+    or jsonb_typeof(coalesce(effects -> 'triggers', '[]')) <> 'array'
+    or not firebreak.are_tables(firebreak.tables_of(effects))
   then
     perform firebreak.refuse('ZF002', 'the statement has a form that this target does not know');
   end if;
@@ -59,6 +80,21 @@ begin
   if current_setting('synchronous_commit') = 'off' then
     perform set_config('synchronous_commit', 'on', true);
   end if;
+end
+$body$;
+
+-- Deletes, keeps what went for undo, and says how much it was. After the hands nothing is looked up by name here: see
+-- the end of perform.
+create or replace function firebreak.delete_rows(effect text, effects jsonb) returns jsonb
+language plpgsql as $body$
+declare
+  tables jsonb := firebreak.tables_of(effects);
+  answer jsonb := jsonb_build_object('counts', firebreak.counts_of(tables));
+begin
+  insert into firebreak.kept
+    select effect, k.place, k.schema_name, k.table_name, k.columns, k.rows, k.items
+      from firebreak_hands.take(tables, effects -> 'triggers') as k;
+  return answer;
 end
 $body$;
 
@@ -94,6 +130,7 @@ declare
   not_after timestamptz;
   counts jsonb;
   answer jsonb;
+  path text := current_setting('search_path');
 begin
   select k.* into strict installed from firebreak.keys k;
   if (firebreak.mac_matches(message, gate_mac, installed.gate_key)
@@ -111,8 +148,12 @@ begin
   if counts is not null then return jsonb_build_object('repeated', true, 'counts', counts); end if;
   answer := case asked -> 'effects' ->> 'operation'
     when 'delete' then firebreak.delete_rows(asked ->> 'effectKey', asked -> 'effects')
-    when 'read' then firebreak.read_rows(asked -> 'effects')
+    when 'read' then firebreak_hands.read_rows(asked -> 'effects')
     when 'restore' then firebreak.restore_planned(asked -> 'effects') end;
+  -- A plain SET in a trigger outlives every function that it is in: another path would choose what the owner runs next.
+  if pg_catalog.current_setting('search_path') operator(pg_catalog.<>) path then
+    raise exception using errcode = 'ZF007', message = 'a trigger changed the settings of the session';
+  end if;
   update firebreak.effects e set counts = answer -> 'counts' where e.effect_key = asked ->> 'effectKey';
   -- A caller can switch its own statement_timeout off; nobody can switch this off.
   if clock_timestamp() > not_after + interval '{{statement_timeout_ms}} ms' then

@@ -1,7 +1,10 @@
 -- Reads exactly the planned rows and hands out the columns that were asked for. It locks no row: it compares, in the
 -- one snapshot of one statement, so that what goes out is what was planned or nothing.
-create or replace function firebreak.read_rows(effects jsonb) returns jsonb
-language plpgsql as $body$
+create or replace function firebreak_hands.read_rows(effects jsonb) returns jsonb
+language plpgsql volatile security definer
+{{settings}}
+set lock_timeout = {{lock_timeout_ms}}
+as $body$
 declare
   items jsonb := effects -> 'rows';
   planned bigint := jsonb_array_length(items);
@@ -21,7 +24,7 @@ begin
   if planned > {{read_rows_max}} then
     perform firebreak.refuse('ZF010', 'more rows are asked for than {{read_rows_max}}');
   end if;
-  match := firebreak.key_match(relation);
+  match := firebreak.key_match(relation, 't');
   perform firebreak.check_items(items, match.names);
   execute format($query$
     select count(*), count(*) filter (where {{row_hash}} = p.item ->> 'hash'),
@@ -38,32 +41,5 @@ begin
     perform firebreak.refuse('ZF010', 'the rows are larger than {{read_bytes_max}} bytes');
   end if;
   return jsonb_build_object('counts', jsonb_build_object('rows', planned), 'rows', found);
-end
-$body$;
-
--- Each column once, under its own name. Numbers that JSON may round and all that has no JSON of its own go as text.
-create or replace function firebreak.result_columns(relation oid, columns jsonb) returns text
-language plpgsql stable as $body$
-declare
-  expressions text;
-  asked bigint;
-  known bigint;
-begin
-  if jsonb_typeof(columns) is distinct from 'array' or jsonb_array_length(columns) = 0
-    or exists (select from jsonb_array_elements(columns) as c where jsonb_typeof(c.value) <> 'string')
-  then
-    perform firebreak.refuse('ZF002', 'the columns have a form that this target does not know');
-  end if;
-  select count(*), count(distinct a.attnum),
-      string_agg(format(case when firebreak.base_type(a.atttypid) in ('int2'::regtype, 'int4'::regtype, 'bool'::regtype)
-        then 't.%1$I as %1$I' else 't.%1$I::text as %1$I' end, a.attname), ', ') filter (where a.attnum is not null)
-    into asked, known, expressions
-    from jsonb_array_elements_text(columns) as c (name)
-    left join pg_attribute a
-      on a.attrelid = relation and a.attname = c.name and a.attnum > 0 and not a.attisdropped;
-  if asked <> known then
-    perform firebreak.refuse('ZF006', 'a column that was planned is not there, or stands twice');
-  end if;
-  return expressions;
 end
 $body$;

@@ -1,50 +1,69 @@
--- Puts back what an effect deleted, once, or nothing: a row that would come back different ends it.
-create or replace function firebreak.restore_rows(effect text) returns bigint
+-- Puts back what an effect deleted, once, or nothing.
+
+-- One statement, as rows went: foreign keys look at its end.
+create or replace function firebreak.insert_kept(relations oid[], kept firebreak.kept[]) returns void
+language plpgsql as $body$
+declare
+  inserts text;
+begin
+  -- Generated columns are computed again; they are compared with what they were.
+  select string_agg(format(
+      'r%1$s as (insert into %2$s as t (%3$s) overriding system value
+        select %4$s from (select u.content::%2$s from unnest((($1)[%1$s]).rows) as u (content) offset 0) as k (content))',
+      r.place, r.relation::regclass, c.names, c.contents), ', ' order by r.place)
+    into inserts
+    from unnest(relations) with ordinality as r (relation, place)
+    cross join lateral (
+      select string_agg(quote_ident(a.attname), ', ' order by a.attnum),
+          string_agg(format('(k.content).%I', a.attname), ', ' order by a.attnum)
+        from pg_attribute a
+        where a.attrelid = r.relation and a.attnum > 0 and not a.attisdropped and a.attgenerated = '')
+      as c (names, contents);
+  execute format('with %s select', inserts) using kept;
+end
+$body$;
+
+create or replace function firebreak.check_back(relation oid, kept text[]) returns void
+language plpgsql as $body$
+declare
+  back text[];
+begin
+  execute format($query$
+    select coalesce(array_agg((t.*)::text order by u.position), '{}')
+      from (select u.content::%1$s, u.position from unnest($1) with ordinality as u (content, position) offset 0) as u
+      join only %1$s as t on %2$s
+    $query$, relation::regclass,
+    (select string_agg(format('t.%1$I = (u.content).%1$I', n.name), ' and ')
+      from unnest((firebreak.key_match(relation, 't')).names) as n (name)))
+    into back using kept;
+  if back <> kept then
+    perform firebreak.refuse('ZF006', 'a row would come back different from what was deleted');
+  end if;
+end
+$body$;
+
+create or replace function firebreak.restore_rows(effect text, triggers jsonb default null) returns jsonb
 language plpgsql volatile
 {{settings}}
 set lock_timeout = {{lock_timeout_ms}}
 as $body$
 declare
   done firebreak.effects;
-  relation oid;
-  name text;
-  columns text;
-  values_kept text;
-  restored text[];
+  kept firebreak.kept[];
 begin
+  -- The row stays locked until the end: of two restores the second one sees what the first one did.
   select e.* into done from firebreak.effects e where e.effect_key = effect for update;
-  if not found or done.undo_rows is null then
+  kept := array(select k from firebreak.kept k where k.effect_key = effect order by k.place);
+  if cardinality(kept) = 0 then
     perform firebreak.refuse('ZF009', 'no rows are kept under this effect key');
   end if;
   if done.restored_at is not null then
     perform firebreak.refuse('ZF011', 'the rows of this effect were put back before');
   end if;
-  relation := firebreak.lock_table(done.undo_schema, done.undo_table);
-  if firebreak.column_list(relation) <> done.undo_columns then
-    perform firebreak.refuse('ZF007', 'the columns of the table have changed since the rows were deleted');
-  end if;
-  name := format('%I.%I', done.undo_schema, done.undo_table);
-  -- Generated columns are computed again; the comparison below holds them to what they were.
-  select string_agg(quote_ident(a.attname), ', ' order by a.attnum),
-      string_agg(format('(k.content).%I', a.attname), ', ' order by a.attnum) into columns, values_kept
-    from pg_attribute a
-    where a.attrelid = relation and a.attnum > 0 and not a.attisdropped and a.attgenerated = '';
-  execute format($query$
-    with back as (
-      insert into %1$s as t (%2$s) overriding system value
-        select %3$s from (select u.content::%1$s from unnest($1) as u (content) offset 0) as k (content)
-        returning (t.*)::text as content)
-    select coalesce(array_agg(b.content order by b.content collate "C"), '{}') from back b
-    $query$, name, columns, values_kept)
-    into restored using done.undo_rows;
-  set constraints all immediate;
-  if restored <> (select coalesce(array_agg(u.content order by u.content collate "C"), '{}')
-    from unnest(done.undo_rows) as u (content))
-  then
-    perform firebreak.refuse('ZF006', 'a row would come back different from what was deleted');
-  end if;
   update firebreak.effects e set restored_at = clock_timestamp() where e.effect_key = effect;
-  return cardinality(done.undo_rows);
+  -- Last, because triggers run in it: after it nothing is looked up by name.
+  perform firebreak_hands.put(kept, triggers);
+  return done.counts;
 end
 $body$;
 
@@ -52,17 +71,17 @@ $body$;
 create or replace function firebreak.restore_planned(effects jsonb) returns jsonb
 language plpgsql as $body$
 declare
-  kept firebreak.effects;
+  effect text := effects ->> 'restores';
+  kept jsonb;
 begin
-  -- The row stays locked until the end: of two restores the second one sees what the first one did.
-  select e.* into kept from firebreak.effects e where e.effect_key = effects ->> 'restores' for update;
-  if found and kept.undo_rows is not null and (kept.undo_schema, kept.undo_table, kept.undo_items)
-    is distinct from (effects ->> 'schema', effects ->> 'table', effects -> 'rows')
-  then
+  perform from firebreak.effects e where e.effect_key = effect for update;
+  kept := (select jsonb_agg(
+      jsonb_build_object('schema', k.schema_name, 'table', k.table_name, 'rows', k.items) order by k.place)
+    from firebreak.kept k where k.effect_key = effect);
+  if kept is not null and kept <> firebreak.tables_of(effects) then
     perform firebreak.refuse('ZF006', 'the rows that are kept are not the planned ones');
   end if;
-  return jsonb_build_object('counts',
-    jsonb_build_object('rows', firebreak.restore_rows(effects ->> 'restores')));
+  return jsonb_build_object('counts', firebreak.restore_rows(effect, effects -> 'triggers'));
 end
 $body$;
 
@@ -71,9 +90,11 @@ create or replace function firebreak.kept_rows(effect text) returns jsonb
 language sql stable security definer
 {{settings}}
 as $body$
-  select jsonb_build_object('schema', e.undo_schema, 'table', e.undo_table, 'rows', e.undo_items,
-      'restored', e.restored_at is not null,
-      'columnsSame', firebreak.column_list(to_regclass(format('%I.%I', e.undo_schema, e.undo_table)))
-        is not distinct from e.undo_columns)
-    from firebreak.effects e where e.effect_key = effect and e.undo_rows is not null
+  select jsonb_build_object('restored', e.restored_at is not null, 'tables', (
+      select jsonb_agg(jsonb_build_object('schema', k.schema_name, 'table', k.table_name, 'rows', k.items,
+          'columnsSame', firebreak.column_list(to_regclass(format('%I.%I', k.schema_name, k.table_name)))
+            is not distinct from k.columns) order by k.place)
+        from firebreak.kept k where k.effect_key = effect))
+    from firebreak.effects e
+    where e.effect_key = effect and exists (select from firebreak.kept k where k.effect_key = effect)
 $body$;

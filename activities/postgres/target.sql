@@ -1,6 +1,8 @@
 -- What Firebreak keeps in a target database. Created as firebreak_target_owner by install-target.ts, which
 -- fills the names in double braces. Two MACs over a statement are the only power here, and each is good for
 -- exactly one effect. Every refusal has an SQLSTATE of class ZF, which perform.ts maps to a code.
+-- The owner holds the keys and has no right on any table of the application; firebreak_target_hands, as which the
+-- functions of firebreak_hands run, has those rights and nothing else, because triggers run there too.
 
 create table if not exists firebreak.keys (
   single boolean primary key default true check (single),
@@ -20,15 +22,37 @@ create table if not exists firebreak.effects (
   applied_at timestamptz not null default clock_timestamp(),
   applied_by text not null default session_user,
   counts jsonb,
-  undo_schema text,
-  undo_table text,
-  undo_columns text[],
-  undo_rows text[],
-  -- Keys and hashes of these rows in the same order: what may be shown of them.
-  undo_items jsonb,
   restored_at timestamptz
 );
-alter table firebreak.effects add column if not exists undo_items jsonb;
+
+-- The rows that an effect took away, table by table: 0 is the table that it named, the others went with it.
+create table if not exists firebreak.kept (
+  effect_key text not null references firebreak.effects,
+  place integer not null,
+  schema_name text not null,
+  table_name text not null,
+  columns text[] not null,
+  rows text[] not null,
+  -- Keys and hashes of these rows in the same order: what may be shown of them.
+  items jsonb,
+  primary key (effect_key, place)
+);
+do $do$ begin
+  if exists (select from pg_catalog.pg_attribute a
+    where a.attrelid = 'firebreak.effects'::pg_catalog.regclass and a.attname = 'undo_rows' and not a.attisdropped)
+  then
+    alter table firebreak.effects add column if not exists undo_items jsonb;
+    insert into firebreak.kept
+      select effect_key, 0, undo_schema, undo_table, undo_columns, undo_rows, undo_items
+        from firebreak.effects where undo_rows is not null;
+    alter table firebreak.effects drop column undo_schema, drop column undo_table, drop column undo_columns,
+      drop column undo_rows, drop column undo_items;
+  end if;
+end $do$;
+-- Functions whose form has changed since an earlier version.
+drop function if exists firebreak.restore_rows(text);
+drop function if exists firebreak.read_rows(jsonb);
+drop function if exists firebreak.key_match(oid);
 
 create or replace function firebreak.refuse(state text, sentence text) returns void
 language plpgsql as $body$
@@ -60,6 +84,19 @@ create or replace function firebreak.hazards(relation oid) returns setof text
 language sql stable as $body${{form_hazards}}
     union all{{change_hazards}}$body$;
 
+-- Foreign keys onto a table, and the triggers that deleting or inserting its rows fires.
+create or replace function firebreak.references_of(relation oid)
+returns table (name text, child oid, "schema" text, "table" text, on_delete text, readable boolean, condition text)
+language sql stable as $body${{references}}$body$;
+
+create or replace function firebreak.delete_triggers(relation oid)
+returns table (id text, "schema" text, "table" text, name text, per_row boolean, conditional boolean)
+language sql stable as $body${{delete_triggers}}$body$;
+
+create or replace function firebreak.insert_triggers(relation oid)
+returns table (id text, "schema" text, "table" text, name text, per_row boolean, conditional boolean)
+language sql stable as $body${{insert_triggers}}$body$;
+
 create or replace function firebreak.base_type(type oid) returns oid
 language sql stable as $body$select {{base_type}}$body$;
 
@@ -82,11 +119,12 @@ language sql stable as $body$
     from pg_attribute a where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
 $body$;
 
--- Equality of the row t with the key of a planned item, and the names of the key's columns.
-create or replace function firebreak.key_match(relation oid, out condition text, out names text[])
+-- Equality of a row with the key of the planned item p, and the names of the key's columns.
+create or replace function firebreak.key_match(
+  relation oid, row_name text, out condition text, out names text[])
 language sql stable as $body$
   select string_agg(
-      format('t.%I = (p.item -> ''key'' ->> %L)::%s', a.attname, a.attname,
+      format('%I.%I = (p.item -> ''key'' ->> %L)::%s', row_name, a.attname, a.attname,
         format_type(firebreak.base_type(a.atttypid), -1)),
       ' and ' order by a.attnum),
     array_agg(a.attname::text order by a.attnum)
@@ -118,6 +156,25 @@ begin
 end
 $body$;
 
+-- Every table of a statement, under its lock and once; its items have the form that its key asks for.
+create or replace function firebreak.lock_tables(tables jsonb) returns oid[]
+language plpgsql as $body$
+declare
+  relations oid[] := '{}';
+  relation oid;
+begin
+  for place in 0 .. jsonb_array_length(tables) - 1 loop
+    relation := firebreak.lock_table(tables -> place ->> 'schema', tables -> place ->> 'table');
+    if relation = any (relations) then
+      perform firebreak.refuse('ZF002', format('%s stands twice in the statement', relation::regclass));
+    end if;
+    perform firebreak.check_items(tables -> place -> 'rows', (firebreak.key_match(relation, 't')).names);
+    relations := relations || relation;
+  end loop;
+  return relations;
+end
+$body$;
+
 create or replace function firebreak.check_items(items jsonb, key_names text[]) returns void
 language plpgsql as $body$
 begin
@@ -132,5 +189,46 @@ begin
   then
     perform firebreak.refuse('ZF002', 'a planned row has a form that this target does not know');
   end if;
+end
+$body$;
+
+-- What fires is what people were told fires: one that appeared or went away is another act.
+create or replace function firebreak.check_triggers(firing text[], planned jsonb) returns void
+language plpgsql as $body$
+begin
+  if (select array_agg(f.id order by f.id collate "C") from (select distinct unnest(firing)) as f (id))
+    is distinct from
+    (select array_agg(p.id order by p.id collate "C") from jsonb_array_elements_text(planned) as p (id))
+  then
+    perform firebreak.refuse('ZF007', format('other triggers fire than the planned ones: %s',
+      coalesce(nullif(array_to_string(firing, ', '), ''), 'none')));
+  end if;
+end
+$body$;
+
+-- Each column once, under its own name. Numbers that JSON may round and all that has no JSON of its own go as text.
+create or replace function firebreak.result_columns(relation oid, columns jsonb) returns text
+language plpgsql stable as $body$
+declare
+  expressions text;
+  asked bigint;
+  known bigint;
+begin
+  if jsonb_typeof(columns) is distinct from 'array' or jsonb_array_length(columns) = 0
+    or exists (select from jsonb_array_elements(columns) as c where jsonb_typeof(c.value) <> 'string')
+  then
+    perform firebreak.refuse('ZF002', 'the columns have a form that this target does not know');
+  end if;
+  select count(*), count(distinct a.attnum),
+      string_agg(format(case when firebreak.base_type(a.atttypid) in ('int2'::regtype, 'int4'::regtype, 'bool'::regtype)
+        then 't.%1$I as %1$I' else 't.%1$I::text as %1$I' end, a.attname), ', ') filter (where a.attnum is not null)
+    into asked, known, expressions
+    from jsonb_array_elements_text(columns) as c (name)
+    left join pg_attribute a
+      on a.attrelid = relation and a.attname = c.name and a.attnum > 0 and not a.attisdropped;
+  if asked <> known then
+    perform firebreak.refuse('ZF006', 'a column that was planned is not there, or stands twice');
+  end if;
+  return expressions;
 end
 $body$;

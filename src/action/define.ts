@@ -20,6 +20,9 @@ export type EffectClass = (typeof effectClasses)[number];
 export const factLineSchema = z.strictObject({ label: z.string(), value: z.string() });
 export type FactLine = z.infer<typeof factLineSchema>;
 
+const OVERSHOOTS_MAX = 50;
+const OVERSHOOT_CHARACTERS_MAX = 500;
+
 /**
  * What would change now. Holds no time, LSN or estimate: equal state gives an equal body, and its hash is in
  * the digest that people approve. `effects` goes verbatim into the statement that the target executes.
@@ -29,6 +32,8 @@ export const planBodySchema = z.strictObject({
   summary: z.array(factLineSchema).max(50),
   counts: z.record(z.string(), z.int().min(0)),
   undo: z.enum(['kept', 'none']),
+  /** What may happen beyond `effects`, as words after "Could also", one sentence each: costs one more vote. */
+  overshoot: z.array(z.string().min(1).max(OVERSHOOT_CHARACTERS_MAX)).max(OVERSHOOTS_MAX).default([]),
   effects: z.json(),
 });
 export type PlanBody = z.infer<typeof planBodySchema>;

@@ -8,6 +8,7 @@ import {
 import { loadPolicyOf, permit, shippedPolicies } from '../../test/fixtures/policies.ts';
 import type { EffectClass } from '../action/define.ts';
 import { digestOf, type RequestContent, requestDigestOf } from '../action/request.ts';
+import { canonicalText } from '../canonical.ts';
 import { findRequest } from '../database/requests.ts';
 import { loadPolicy } from '../policy/load.ts';
 import { createDecider, type Decider, decideFor } from './decide.ts';
@@ -91,6 +92,15 @@ test('facts of the plan count: over 1,000 rows need two operators', async () => 
     quorum: 2,
     rules: ['maintenance-deletes-many-rows'],
   });
+});
+
+test('what the plan could do besides counts: it needs one operator more', async () => {
+  const content = await world.file();
+  const plan = { version: 1, summary: [], counts: { rows: 1 }, undo: 'kept', effects: {} };
+  await world.plan(content, { rows: 1 }, { body: canonicalText({ ...plan, overshoot: [] }) });
+  expect(await decide(content, 'plan')).toMatchObject({ quorum: 1 });
+  await world.plan(content, { rows: 1 }, { body: canonicalText({ ...plan, overshoot: ['fire a trigger'] }) });
+  expect(await decide(content, 'plan')).toMatchObject({ decision: 'requestable', quorum: 2 });
 });
 
 test('a denial of policy is signed and recorded with its code', async () => {

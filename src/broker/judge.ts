@@ -1,3 +1,4 @@
+import { overshootOf } from '../action/overshoot.ts';
 import type { Policy, PolicyDecision } from '../policy/decide.ts';
 import { policyFactsOf } from '../policy/facts.ts';
 import { electorsOf } from '../quorum/electorate.ts';
@@ -22,7 +23,7 @@ export function judge({ policy, settings }: Judge, subject: Subject, moment: Mom
       content: subject.content,
       agent: subject.agent,
       purpose: subject.session.purpose,
-      counts: subject.plan?.counts ?? null,
+      plan: subject.plan,
       manifest: subject.manifest,
       settings,
     }),
@@ -50,8 +51,8 @@ function refuseSession({ session }: Subject, { nowMs }: Moment): void {
 }
 
 /** Said at submit already: nobody can give a personal vote yet, so nothing of the target is even read. */
-function refuseClass({ manifest }: Subject): void {
-  const { personal } = floorOf(manifest.effectClass, manifest.overshoot.length);
+function refuseClass({ manifest, plan }: Subject): void {
+  const { personal } = floorOf(manifest.effectClass, overshootOf(manifest, plan).length);
   if (personal > 0) {
     throw new Refusal(
       'STEP_UP_UNAVAILABLE',

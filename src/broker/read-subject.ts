@@ -17,7 +17,7 @@ export type Subject = {
   agent: string;
   session: SessionRow;
   manifest: ActionManifest;
-  plan: { planHash: string; counts: Record<string, number> } | null;
+  plan: (Pick<PlanBody, 'counts' | 'overshoot'> & { planHash: string }) | null;
 };
 
 export type DecisionStage = 'submit' | 'plan' | 'mint';
@@ -96,7 +96,7 @@ async function readPlan(
     planHash === sha256Base64url(row.body) &&
     sameCounts(signed.counts, body);
   if (!same) throw differs('plan', 'its statement says');
-  return { planHash, counts: signed.counts };
+  return { planHash, counts: signed.counts, overshoot: body.overshoot };
 }
 
 function sameCounts(signed: Record<string, number>, { counts }: PlanBody): boolean {

@@ -4,7 +4,7 @@ import type { RequestContent } from '../action/request.ts';
 import { digestOf, requestDigestOf } from '../action/request.ts';
 import type { Claims } from '../identity/claims.ts';
 import type { RefusalCode } from '../refusal.ts';
-import { type ConsumeFacts, type ConsumeMoment, consumeChecks, mayConsume } from './may-consume.ts';
+import { type ConsumeFacts, type ConsumeMoment, consumeChecks, mayConsume, quorumOf } from './may-consume.ts';
 
 const NOW_S = 1_790_000_000;
 const NOW: ConsumeMoment = { gateMs: NOW_S * 1_000, databaseMs: NOW_S * 1_000 + 5 };
@@ -115,6 +115,7 @@ const good: ConsumeFacts = {
     revoked: false,
   },
   approvedPlan: { ...plan, iat: NOW_S - 60 },
+  approvedBody: { version: 1, summary: [], counts: { rows: 3 }, undo: 'kept', overshoot: [], effects: null },
   approvedBodyHash: PLAN_HASH,
   freshPlan: plan,
   votes: [voteOf('mia')],
@@ -297,6 +298,18 @@ const cases: Case[] = [
     },
   },
   {
+    says: 'one person where the plan fires a trigger',
+    check: 'quorum',
+    code: 'APPROVAL_MISSING',
+    facts: { approvedBody: { ...good.approvedBody, overshoot: ['do what a trigger does'] } },
+  },
+  {
+    says: 'one person where the action could do more',
+    check: 'quorum',
+    code: 'APPROVAL_MISSING',
+    facts: { manifest: { ...good.manifest, overshoot: ['read every other row'] } },
+  },
+  {
     says: 'a vote on another digest',
     check: 'quorum',
     code: 'APPROVAL_MISSING',
@@ -330,6 +343,13 @@ const cases: Case[] = [
 
 test('what is in order may be consumed', () => {
   expect(mayConsume(good, NOW, consumeChecks)).toBeNull();
+});
+
+test('what could do more than its plan may be consumed by two persons', () => {
+  const approvedBody = { ...good.approvedBody, overshoot: ['do what a trigger does'] };
+  const votes = [voteOf('mia'), voteOf('paul')];
+  expect(quorumOf({ ...good, approvedBody })).toBe(2);
+  expect(mayConsume({ ...good, approvedBody, votes }, NOW, consumeChecks)).toBeNull();
 });
 
 describe.each(cases)('$says', ({ check, code, facts, now }) => {

@@ -1,8 +1,10 @@
+import type { PlanBody } from '../action/define.ts';
 import type { ActionManifest } from '../action/manifest.ts';
+import { overshootOf } from '../action/overshoot.ts';
 import { digestOf, type RequestContent, requestDigestOf, targetNameOf } from '../action/request.ts';
 import type { Claims } from '../identity/claims.ts';
 import type { PolicyDecision } from '../policy/decide.ts';
-import { floorOf, floorTotal } from '../quorum/floor.ts';
+import { type Floor, floorOf, floorTotal } from '../quorum/floor.ts';
 import type { Directory } from '../quorum/requester-chain.ts';
 import { type Tally, tally } from '../quorum/tally.ts';
 import type { RefusalCode } from '../refusal.ts';
@@ -31,8 +33,9 @@ export type ConsumeFacts = {
     expiresAtMs: number;
     revoked: boolean;
   };
-  /** The plan that people were shown, and the hash of its stored body. */
+  /** The plan that people were shown, its stored body, and the hash of that. */
   approvedPlan: Claims<'plan'>;
+  approvedBody: PlanBody;
   approvedBodyHash: string;
   /** The planner's word of a moment ago. */
   freshPlan: Claims<'plan'>;
@@ -176,10 +179,10 @@ export const consumeChecks: readonly ConsumeCheck[] = [
   {
     name: 'effect class',
     // Relayed votes are the people domain's word: they carry nothing that cannot be taken back.
-    refuse: ({ manifest, content }) => {
+    refuse: ({ manifest, content, approvedBody }) => {
       if (manifest.name !== content.action || manifest.schemaVersion !== content.schemaVersion)
         return no('UNKNOWN_ACTION', 'action manifest knows another version of this action');
-      return floorOf(manifest.effectClass, manifest.overshoot.length).personal === 0
+      return floorIn({ manifest, approvedBody }).personal === 0
         ? null
         : no('STEP_UP_UNAVAILABLE', `a ${manifest.effectClass} action needs personal votes`);
     },
@@ -218,8 +221,13 @@ export const consumeChecks: readonly ConsumeCheck[] = [
 ];
 
 /** What policy asks, and never less than the floor in code (R4). */
-export function quorumOf({ policy, manifest }: Pick<ConsumeFacts, 'policy' | 'manifest'>): number {
-  return Math.max(policy.quorum, floorTotal(floorOf(manifest.effectClass, manifest.overshoot.length)));
+export function quorumOf(facts: Pick<ConsumeFacts, 'policy' | 'manifest' | 'approvedBody'>): number {
+  return Math.max(facts.policy.quorum, floorTotal(floorIn(facts)));
+}
+
+/** Of the class, and one vote more for what action or plan could do besides. */
+function floorIn({ manifest, approvedBody }: Pick<ConsumeFacts, 'manifest' | 'approvedBody'>): Floor {
+  return floorOf(manifest.effectClass, overshootOf(manifest, approvedBody).length);
 }
 
 /** Distinct persons, entitled now, outside the requester's chain, on this digest and this policy; a no wins. */

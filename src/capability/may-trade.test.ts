@@ -32,6 +32,7 @@ const plan: PlanBody = {
   summary: [],
   counts: { rows: 1 },
   undo: 'kept',
+  overshoot: [],
   effects: { rows: ['a'] },
 };
 const planHash = canonicalDigest(plan);
@@ -211,6 +212,41 @@ describe.each(cases)('$says', ({ check, code, facts }) => {
   test('would go through without its check', () => {
     const fewer = tradeChecks.filter(({ name }) => name !== check);
     expect(mayTrade({ ...good, ...facts }, fewer)).toBeNull();
+  });
+});
+
+describe('a plan that fires a trigger', () => {
+  /** All of it made for that plan: only the number of votes is in question. */
+  function factsOf(voters: readonly string[]): TradeFacts {
+    const fires: PlanBody = { ...plan, overshoot: ['do what a trigger does'] };
+    const hash = canonicalDigest(fires);
+    const its = digestOf(content, hash);
+    const told = statementText({
+      target: 'shop',
+      digest: its,
+      effectKey: 'req_1',
+      fence: 1,
+      notAfter: NOT_AFTER,
+      plan: fires,
+    });
+    const [detail] = capability.authorization_details;
+    if (detail === undefined) throw new TypeError('expected a detail');
+    return {
+      ...good,
+      plan: fires,
+      capability: { ...capability, planHash: hash, authorization_details: [{ ...detail, digest: its }] },
+      receipt: { ...receipt, digest: its, statementHash: sha256Base64url(told) },
+      statement: told,
+      votes: voters.map((voter) => ({ ...vote, voter, digest: its })),
+    };
+  }
+
+  test('is traded for the votes of two persons, and refused for one', () => {
+    expect(mayTrade(factsOf(['mia', 'paul']), tradeChecks)).toBeNull();
+    expect(mayTrade(factsOf(['mia']), tradeChecks)).toMatchObject({
+      check: 'floor',
+      code: 'APPROVAL_MISSING',
+    });
   });
 });
 

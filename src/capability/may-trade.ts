@@ -1,5 +1,6 @@
 import type { PlanBody } from '../action/define.ts';
 import type { ActionManifest } from '../action/manifest.ts';
+import { overshootOf } from '../action/overshoot.ts';
 import { digestOf, type RequestContent, targetNameOf } from '../action/request.ts';
 import { canonicalDigest, sha256Base64url } from '../canonical.ts';
 import type { Claims } from '../identity/claims.ts';
@@ -116,14 +117,14 @@ export const tradeChecks: readonly TradeCheck[] = [
   },
   {
     name: 'effect class',
-    refuse: ({ manifest }) =>
-      floorOf(manifest.effectClass, manifest.overshoot.length).personal === 0
+    refuse: ({ manifest, plan }) =>
+      floorOf(manifest.effectClass, overshootOf(manifest, plan).length).personal === 0
         ? null
         : no('STEP_UP_UNAVAILABLE', `a ${manifest.effectClass} action needs personal votes`),
   },
   {
     name: 'floor',
-    refuse: ({ content, receipt, capability, manifest, votes, directory, nowS }) => {
+    refuse: ({ content, receipt, capability, manifest, plan, votes, directory, nowS }) => {
       const counted = tally({
         votes,
         request: {
@@ -134,7 +135,7 @@ export const tradeChecks: readonly TradeCheck[] = [
           sub: content.sub,
           act: content.act,
         },
-        quorum: floorTotal(floorOf(manifest.effectClass, manifest.overshoot.length)),
+        quorum: floorTotal(floorOf(manifest.effectClass, overshootOf(manifest, plan).length)),
         // Which groups are asked is policy's business, and the gate's; here a voter must be somebody's member at all.
         groups: directory.groups.map(({ id }) => id),
         policyDigest: capability.policyDigest,

@@ -67,12 +67,41 @@ test("the demo's request can be planned and matches some rows of many", async ()
 });
 
 test.each([
-  ['customers', 'cascade'],
-  ['payments', 'trigger'],
+  ['customers', 'still refer'],
+  ['orders', 'still refer'],
 ])('%s is there to be refused: %s', async (table, reason) => {
   await expect(target.plan(whole(table))).rejects.toMatchObject({
     code: 'PLAN_UNSUPPORTED',
     message: expect.stringContaining(reason),
+  });
+});
+
+test('a customer who bought nothing takes addresses along, and one who wrote a review is refused', async () => {
+  const deletion = async (condition: string) => {
+    const found = await target.admin.query<{ id: number }>(
+      `select c.id from customers c where ${condition}
+         and not exists (select from orders o where o.customer_id = c.id)
+         and not exists (select from newsletter_subscriptions n where n.customer_id = c.id)
+         and not exists (select from abandoned_carts a where a.customer_id = c.id) order by c.id limit 1`,
+    );
+    const where = { column: 'id', op: 'eq', value: found.rows[0]?.id };
+    return await target.plan({ database: 'shop', table: 'customers', where, limit: 1 });
+  };
+  const wrote = 'exists (select from reviews r where r.customer_id = c.id)';
+  await expect(deletion(`not ${wrote}`)).resolves.toMatchObject({
+    counts: { rows: 1, cascadedRows: expect.any(Number) },
+    overshoot: [],
+  });
+  await expect(deletion(wrote)).rejects.toMatchObject({
+    code: 'PLAN_UNSUPPORTED',
+    message: expect.stringContaining('on delete set null'),
+  });
+});
+
+test('payments fire a trigger', async () => {
+  await expect(target.plan(whole('payments'))).resolves.toMatchObject({
+    counts: { rows: 10 },
+    overshoot: [expect.stringContaining('"payment_deleted"')],
   });
 });
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import { overshootOf } from '../action/overshoot.ts';
 import { digestOf, targetNameOf } from '../action/request.ts';
 import { callPath } from '../call/call.ts';
 import type { CallBody, CallReply } from '../call/table.ts';
@@ -173,7 +174,7 @@ async function store(gate: Gate, tx: Database, { loaded, used, version }: Use): 
 }
 
 function consumedFacts({ facts, row }: Loaded, { receipt, votes }: Used): Omit<EntryFacts, 'kind'> {
-  const { capability, manifest, policy } = facts;
+  const { capability, manifest, policy, approvedBody } = facts;
   return {
     ...requestFacts(row),
     actor: capability.sub,
@@ -183,6 +184,7 @@ function consumedFacts({ facts, row }: Loaded, { receipt, votes }: Used): Omit<E
     fence: receipt.fence,
     effectClass: manifest.effectClass,
     quorum: quorumOf(facts),
+    overshoot: overshootOf(manifest, approvedBody).length,
     groups: policy.groups,
     policyDigest: policy.policyDigest,
     rules: policy.rules,

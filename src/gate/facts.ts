@@ -34,7 +34,7 @@ export async function loadFacts(gate: Gate, stored: Stored, asked: Asked): Promi
     content,
     agent: capability.client_id,
     purpose: session.purpose,
-    counts: approved.plan.counts,
+    plan: approved.plan,
     manifest,
     settings: gate.settings,
   });
@@ -50,6 +50,7 @@ export async function loadFacts(gate: Gate, stored: Stored, asked: Asked): Promi
       revoked: session.revoked_at !== null,
     },
     approvedPlan: approved.claims,
+    approvedBody: approved.plan,
     approvedBodyHash: approved.bodyHash,
     freshPlan: await verify('plan', asked.planStatement, trustOf(gate, 'PLAN_STALE')),
     votes,

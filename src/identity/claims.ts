@@ -197,6 +197,8 @@ const entry = z.strictObject({
   decision: identifier.optional(),
   effectClass: z.enum(effectClasses).optional(),
   quorum: z.int().min(0).optional(),
+  /** How many things the act could do beyond its plan. */
+  overshoot: z.int().min(0).optional(),
   groups: z.array(identifier).optional(),
   policyDigest: hash.optional(),
   rules: z.array(identifier).optional(),

@@ -46,6 +46,13 @@ test('up to 1,000 rows need one operator, more need two', () => {
   expect(quorumOf(1_001)).toMatchObject({ quorum: 2, rules: ['maintenance-deletes-many-rows'] });
 });
 
+test('rows of other tables that go along count with them', () => {
+  const quorumOf = (rows: number, cascadedRows: number) =>
+    shipped.decide({ ...planned(rows), counts: { rows, cascadedRows } });
+  expect(quorumOf(1, 999)).toMatchObject({ quorum: 1, rules: ['maintenance-deletes-rows'] });
+  expect(quorumOf(1, 1_000)).toMatchObject({ quorum: 2, rules: ['maintenance-deletes-many-rows'] });
+});
+
 test('reading needs nobody, as long as the signed manifest says that it reads', () => {
   const read = { name: 'postgres.rows.read' };
   expect(shipped.decide(withAction({ ...read, effectClass: 'read' }))).toMatchObject({

@@ -54,13 +54,24 @@ const question: PolicyQuestion = {
   content,
   agent: 'cleaner',
   purpose: 'cleanup',
-  counts: null,
+  plan: null,
   manifest,
   settings: { workloads: [workload], targets: [target] },
 };
 
 test('facts come from the signed content, the manifest and the settings', () => {
   expect(policyFactsOf(question)).toEqual(facts);
+});
+
+test('what the plan could do besides counts with what the action could', () => {
+  const overshootOf = (overshoot: string[], own: string[]) =>
+    policyFactsOf({
+      ...question,
+      stage: 'plan',
+      plan: { counts: { rows: 1 }, overshoot },
+      manifest: { ...manifest, overshoot: own },
+    }).action.overshootCount;
+  expect([overshootOf([], []), overshootOf(['a'], []), overshootOf(['a'], ['b', 'c'])]).toEqual([0, 1, 3]);
 });
 
 test('of an agent with several workloads for a purpose, the riskiest is taken', () => {

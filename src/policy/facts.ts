@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { effectClasses } from '../action/define.ts';
+import { effectClasses, type PlanBody } from '../action/define.ts';
 import type { ActionManifest } from '../action/manifest.ts';
+import { overshootOf } from '../action/overshoot.ts';
 import { type RequestContent, targetNameOf } from '../action/request.ts';
 import { Refusal } from '../refusal.ts';
 import type { Settings, Target, Workload } from '../settings.ts';
@@ -58,14 +59,15 @@ export type PolicyQuestion = {
   agent: string;
   /** What the session is for. */
   purpose: string;
-  counts: Record<string, number> | null;
+  /** Null before there is one. */
+  plan: Pick<PlanBody, 'counts' | 'overshoot'> | null;
   manifest: ActionManifest;
   settings: Pick<Settings, 'workloads' | 'targets'>;
 };
 
 /** Throws POLICY_ERROR where a fact is missing or two sources differ; callers take that for a denial. */
 export function policyFactsOf(question: PolicyQuestion): PolicyFacts {
-  const { content, stage, counts, purpose, manifest } = question;
+  const { content, stage, plan, purpose, manifest } = question;
   checkAction(question);
   checkActor(question);
   const workload = workloadOf(question);
@@ -86,11 +88,11 @@ export function policyFactsOf(question: PolicyQuestion): PolicyFacts {
     action: {
       name: manifest.name,
       effectClass: manifest.effectClass,
-      overshootCount: manifest.overshoot.length,
+      overshootCount: overshootOf(manifest, plan).length,
     },
     target: { name, kind, tenant, environment, sensitivity },
     resource: content.resource,
-    counts,
+    counts: plan?.counts ?? null,
   };
 }
 

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { defineAction, type PlanBody, type PostgresReader } from '../../../src/action/define.ts';
+import { planDeletion } from '../../postgres/deletion.ts';
 import { rowsFingerprint } from '../../postgres/fingerprint.ts';
-import { introspect, refuseHazards, type TableFacts } from '../../postgres/introspect.ts';
+import { introspect, refuseHazards } from '../../postgres/introspect.ts';
 import { ROWS_MAX } from '../../postgres/limits.ts';
 import {
   databaseNameSchema,
@@ -10,14 +11,14 @@ import {
   type TableName,
   tableNameSchema,
   tableText,
-  visibleText,
 } from '../../postgres/names.ts';
 import { keysText, matchingRows } from '../../postgres/planned-rows.ts';
-import { conditionSchema, type WhereSql, whereSql, whereText } from '../../postgres/where.ts';
+import { conditionSchema, whereSql, whereText } from '../../postgres/where.ts';
 
 /**
- * Delete exactly the rows that a condition meets now. It promises that the plan names every row by key and
- * content; it refuses to plan more rows than `limit`, and tables where a delete does more than it says.
+ * Delete exactly the rows that a condition meets now, and those of other tables that go with them. It promises that the
+ * plan names every row by key and content; it refuses to plan more rows than `limit`, and a delete that would change
+ * rows besides.
  */
 const LONGEST_RUN_MS = 30_000;
 const TABLE_SIZE_SHOWN_MAX = 100_000;
@@ -59,47 +60,47 @@ async function plan(input: Input, reader: PostgresReader): Promise<PlanBody> {
   const facts = await introspect(reader, table);
   refuseHazards(table, facts);
   const where = whereSql(input.where, facts.columns);
-  const rows = await matchingRows(reader, { table, facts, where, limit: input.limit });
-  const extent = await tableExtent(reader, table, where);
+  const { limit } = input;
+  const matching = await matchingRows(reader, { table, facts, where, limit });
+  const deletion = await planDeletion(reader, { table, facts, rows: matching, limit });
+  const { rows, also, counts, overshoot, effects, insertTriggers } = deletion;
   return {
     version: 1,
     summary: [
       { label: 'Rows to delete', value: String(rows.length) },
       { label: 'Table', value: tableText(table) },
-      { label: 'Table size', value: extent },
+      { label: 'Table size', value: await tableExtent(reader, table, rows.length) },
       { label: 'First keys', value: keysText(rows) },
       { label: 'Fingerprint', value: rowsFingerprint(rows) },
-      { label: 'Undo', value: undoText(facts) },
+      ...also,
+      { label: 'Undo', value: undoText(insertTriggers) },
     ],
-    counts: { rows: rows.length },
+    counts,
     undo: 'kept',
-    effects: { kind: 'postgres.rows', operation: 'delete', schema: table.schema, table: table.table, rows },
+    overshoot,
+    effects,
   };
 }
 
-const extentSchema = z.strictObject({ counted: z.int(), spared: z.boolean() });
+const extentSchema = z.strictObject({ counted: z.int() });
 
 /**
  * How large the table is, as a power of ten that it holds at least: an exact count would change with every
  * insert elsewhere in the table, and each change of a plan voids its approvals.
  */
-async function tableExtent(reader: PostgresReader, table: TableName, where: WhereSql): Promise<string> {
-  const name = quoteTable(table);
+async function tableExtent(reader: PostgresReader, table: TableName, planned: number): Promise<string> {
   const [found] = await reader.query(
-    `select (select count(*) from (select from only ${name} limit ${TABLE_SIZE_SHOWN_MAX}) as counted)::int4
-         as counted,
-       exists (select from only ${name} as t where (${where.text}) is not true) as spared`,
-    where.values,
+    `select count(*)::int4 as counted from (
+       select from only ${quoteTable(table)} limit ${TABLE_SIZE_SHOWN_MAX}) as shown`,
   );
-  const { counted, spared } = extentSchema.parse(found);
+  const { counted } = extentSchema.parse(found);
   if (counted === 0) return 'no rows';
   const least = 10 ** Math.floor(Math.log10(counted));
   const size = `${least.toLocaleString('en')} rows or more`;
-  return spared ? size : `${size}, every one of them is deleted`;
+  return counted > planned ? size : `${size}, every one of them is deleted`;
 }
 
-function undoText(facts: TableFacts): string {
-  if (facts.insertTriggers.length === 0) return 'kept: the target stores the rows and can put them back';
-  const names = facts.insertTriggers.map(visibleText).join(', ');
-  return `kept: the target stores the rows; putting them back would fire ${names}`;
+function undoText(insertTriggers: readonly string[]): string {
+  if (insertTriggers.length === 0) return 'kept: the target stores the rows and can put them back';
+  return `kept: the target stores the rows; putting them back would fire ${insertTriggers.join(', ')}`;
 }

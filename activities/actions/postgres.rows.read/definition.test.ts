@@ -124,10 +124,10 @@ describe('a read', () => {
     await perform(credential);
     await expect(perform(credential)).resolves.toEqual({ counts: { rows: 2 }, repeated: true });
     const { rows } = await target.admin.query(
-      `select counts, undo_rows, undo_items, (select count(*)::int from plain) as left
+      `select counts, (select count(*)::int from firebreak.kept) as kept, (select count(*)::int from plain) as left
        from firebreak.effects where effect_key = 'read once'`,
     );
-    expect(rows).toEqual([{ counts: { rows: 2 }, undo_rows: null, undo_items: null, left: 5 }]);
+    expect(rows).toEqual([{ counts: { rows: 2 }, kept: 0, left: 5 }]);
     const record = await target.admin.query('select e::text as text from firebreak.effects e');
     expect(JSON.stringify(record.rows)).not.toContain(SECRET);
   });

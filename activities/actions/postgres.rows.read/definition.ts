@@ -81,6 +81,7 @@ async function plan(input: Input, reader: PostgresReader): Promise<PlanBody> {
     ],
     counts: { rows: rows.length },
     undo: 'none',
+    overshoot: [],
     effects: {
       kind: 'postgres.rows',
       operation: 'read',

@@ -57,7 +57,7 @@ describe('a plan to restore', () => {
     await target.admin.query('create trigger stamp before insert on plain for each row execute function f()');
     expect((await plan()).summary).toContainEqual({
       label: 'Besides',
-      value: 'putting them back fires "stamp"',
+      value: 'putting them back fires "stamp" of public.plain',
     });
     await target.admin.query('drop trigger stamp on plain');
   });

@@ -28,8 +28,8 @@ export async function openTargetWitness(adminUrl: string): Promise<TargetWitness
     },
     async effects(requestId) {
       const { rows } = await client.query(
-        `select count(*), coalesce(sum(cardinality(undo_rows)), 0) as kept from firebreak.effects
-         where effect_key = $1`,
+        `select count(*), (select coalesce(sum(cardinality(k.rows)), 0) from firebreak.kept k
+           where k.effect_key = $1) as kept from firebreak.effects where effect_key = $1`,
         [requestId],
       );
       const [found] = effectsSchema.parse(rows);

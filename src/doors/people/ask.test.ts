@@ -99,6 +99,9 @@ test('no policy lowers the floor, and what could do more needs one vote more', a
   expect((await fixture.slack.card(overshooting.requestId)).text).toContain(
     'Could also: read every other thing',
   );
+  const firing = await fixture.ask({ plan: { overshoot: ['fire a trigger'] }, decision: { obligations } });
+  expect(await rowsOf('ask', firing.requestId)).toMatchObject([{ quorum: 2 }]);
+  expect((await fixture.slack.card(firing.requestId)).text).toContain('Could also: fire a trigger');
 });
 
 test('a quorum that nobody can reach is said at once', async () => {

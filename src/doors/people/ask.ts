@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { overshootOf } from '../../action/overshoot.ts';
 import type { CallReply } from '../../call/table.ts';
 import { finalStates, findDecision, findPlan, findRequest } from '../../database/requests.ts';
 import type { Claims } from '../../identity/claims.ts';
@@ -83,8 +84,8 @@ function refuseClass({ manifest }: Judged): void {
 }
 
 function termsOf(door: PeopleDoor, judged: Judged, { obligations }: Claims<'decision'>): Terms {
-  const { manifest, row } = judged;
-  const floor = floorTotal(floorOf(manifest.effectClass, manifest.overshoot.length));
+  const { manifest, plan, row } = judged;
+  const floor = floorTotal(floorOf(manifest.effectClass, overshootOf(manifest, plan).length));
   const waitMs = door.settings.limits.approvalMinutes * 60_000;
   return {
     quorum: Math.max(obligations.quorum, floor),

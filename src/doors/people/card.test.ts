@@ -30,7 +30,7 @@ const facts: CardFacts = {
     overshoot: [],
     longestRunMs: 1_000,
   },
-  plan: { version: 1, summary: [], counts: { rows: 120 }, undo: 'kept', effects: null },
+  plan: { version: 1, summary: [], counts: { rows: 120 }, undo: 'kept', overshoot: [], effects: null },
   digest: 'D'.repeat(43),
   quorum: 1,
   groups: [{ id: 'operators', members: ['Mia'] }],
@@ -44,6 +44,11 @@ const linesOf = (card: ReturnType<typeof renderCard>) =>
 
 test('the sentence that is approved has the plan’s own numbers and the request’s resource', () => {
   expect(renderCard(facts).consequence).toBe('delete 120 rows of shop/public.orders');
+  const plan = { ...facts.plan, counts: { cascadedRows: 12, rows: 1 } };
+  expect(renderCard({ ...facts, plan }).consequence).toBe(
+    'delete 1 row of shop/public.orders, with 12 cascaded rows',
+  );
+  expect(linesOf(renderCard({ ...facts, plan }))).toContain('Count of cascaded rows: 12');
 });
 
 test('whatever is asked changes the card’s hash, and the agent’s own words and the votes needed do not', () => {
@@ -64,6 +69,7 @@ test('whatever is asked changes the card’s hash, and the agent’s own words a
     { content: { ...facts.content, act: { sub: 'agent:other' } } },
     { plan: { ...facts.plan, counts: { rows: 121 } } },
     { plan: { ...facts.plan, undo: 'none' } },
+    { plan: { ...facts.plan, overshoot: ['what a trigger does'] } },
     { manifest: { ...facts.manifest, overshoot: ['more'] } },
     { manifest: { ...facts.manifest, effectClass: 'irreversible' } },
   ];

@@ -1,5 +1,6 @@
 import type { EffectClass, FactLine, PlanBody } from '../../action/define.ts';
 import type { ActionManifest } from '../../action/manifest.ts';
+import { overshootOf } from '../../action/overshoot.ts';
 import type { RequestContent } from '../../action/request.ts';
 import { canonicalDigest } from '../../canonical.ts';
 import { inputLines, visible } from './visible.ts';
@@ -75,13 +76,25 @@ export function renderCard(facts: CardFacts): Card {
 /** The sentence on the button: verb and noun of the action's name, the plan's own numbers, the resource. */
 function consequenceOf({ content, manifest, plan }: CardFacts): string {
   const [, , verb] = manifest.name.split('.');
-  const counts = Object.entries(plan.counts).map(([noun, count]) => countText(count, noun));
-  return `${verb ?? manifest.title} ${counts.length === 0 ? '' : `${counts.join(', ')} of `}${content.resource}`;
+  const [first, ...others] = countsOf(plan).map(([noun, count]) => countText(count, noun));
+  const what = `${first === undefined ? '' : `${first} of `}${content.resource}`;
+  return [`${verb ?? manifest.title} ${what}`, ...others].join(', with ');
+}
+
+/** The plainest noun first: a plan's stored text has them by the alphabet, `cascadedRows` before `rows`. */
+function countsOf({ counts }: PlanBody): [noun: string, count: number][] {
+  return Object.entries(counts).sort(([left], [right]) => left.length - right.length);
 }
 
 /** Nouns of counts stand in the plural: `rows`, and `1 row`. */
 export function countText(count: number, noun: string): string {
-  return `${count} ${count === 1 ? noun.replace(/s$/, '') : noun}`;
+  const words = nounText(noun);
+  return `${count} ${count === 1 ? words.replace(/s$/, '') : words}`;
+}
+
+/** `cascadedRows` as words. */
+function nounText(noun: string): string {
+  return noun.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 function whoSection({ content, agent, owner }: CardFacts): CardSection {
@@ -106,10 +119,8 @@ function whatSection({ content, manifest }: CardFacts): CardSection {
 }
 
 function planSection({ plan, manifest }: CardFacts): CardSection {
-  const counts = Object.entries(plan.counts).map(
-    ([noun, count]) => [`Count of ${noun}`, `${count}`] as const,
-  );
-  const overshoot = manifest.overshoot.map((sentence) => ['Could also', sentence] as const);
+  const counts = countsOf(plan).map(([noun, count]) => [`Count of ${nounText(noun)}`, `${count}`] as const);
+  const overshoot = overshootOf(manifest, plan).map((sentence) => ['Could also', sentence] as const);
   return section('What would change', [
     ...plan.summary.map(({ label, value }) => [label, value] as const),
     ...counts,

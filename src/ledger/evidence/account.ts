@@ -32,7 +32,7 @@ function textOf(body: EntryBody, { via, voters }: { via: string | undefined; vot
     case 'decided':
       return decided(body);
     case 'planned':
-      return `plan ${say(body.planHash)} would change ${counts(body)}; digest ${say(body.digest)}`;
+      return `plan ${say(body.planHash)} would change ${counts(body)}${besides(body)}; digest ${say(body.digest)}`;
     case 'asked':
       return `people were asked on digest ${say(body.digest)}: ${terms(body)}`;
     case 'voted':
@@ -84,6 +84,10 @@ function terms({ quorum, groups }: EntryBody): string {
 function counts(body: EntryBody): string {
   const all = Object.entries(body.counts ?? {}).map(([what, count]) => `${what} ${count}`);
   return all.length === 0 ? 'nothing' : all.join(', ');
+}
+
+function besides({ overshoot = 0 }: EntryBody): string {
+  return overshoot === 0 ? '' : ` and could do ${overshoot} more, beyond the plan`;
 }
 
 function because({ code, cause }: EntryBody): string {

@@ -24,6 +24,8 @@ export type OpenRequest = {
   decision: 'allow' | 'deny' | 'requestable' | null;
   /** Digest → plan hash, of each plan. */
   planned: Map<string, string>;
+  /** Digest → how many things that plan said could happen besides. */
+  overshoot: Map<string, number>;
   /** Digest → plan hash, of each card. */
   asked: Map<string, string>;
   /** By the id of the statement. */
@@ -70,6 +72,7 @@ function openRequest(facts: TellingOf<'requested'>): OpenRequest {
     facts,
     decision: null,
     planned: new Map(),
+    overshoot: new Map(),
     asked: new Map(),
     votes: new Map(),
     minted: new Map(),
@@ -86,6 +89,7 @@ function note(request: OpenRequest, telling: Telling): void {
       break;
     case 'planned':
       request.planned.set(telling.digest, telling.planHash);
+      request.overshoot.set(telling.digest, telling.overshoot ?? 0);
       break;
     case 'asked':
       request.asked.set(telling.digest, telling.planHash);

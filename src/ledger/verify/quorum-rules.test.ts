@@ -88,6 +88,18 @@ const cases: BrokenLog[] = [
   {
     invariant: 'S1',
     rule: 'quorum',
+    what: 'one person where the plan told of a trigger, and the gate of nothing',
+    steps: changed('planned', { overshoot: 1 }),
+  },
+  {
+    invariant: 'S1',
+    rule: 'quorum',
+    what: 'one person where the gate told of something besides',
+    steps: changed('consumed', { overshoot: 2 }),
+  },
+  {
+    invariant: 'S1',
+    rule: 'quorum',
     what: 'an irreversible act by relayed votes',
     steps: (story) => {
       change(story, 'consumed', { effectClass: 'irreversible' });
@@ -112,6 +124,17 @@ describe('a rule', () => {
         .filter((name) => !covered.has(name)),
     ).toEqual([]);
   });
+});
+
+test('a consumption of what could do more holds with the votes of two persons', async () => {
+  const story = await tellStory(database);
+  const { requestId = '', digest = '', votes = [] } = stepOf(story, 'consumed').facts;
+  const second = await signVote(database, { requestId, digest, voter: 'paul' });
+  const voted = stepOf(story, 'voted');
+  change(story, 'planned', { overshoot: 1 });
+  change(story, 'consumed', { overshoot: 1, quorum: 2, votes: [...votes, second] });
+  const again = { ...voted, facts: { ...voted.facts, voter: 'paul', votes: [second] } };
+  expect(await judge(database, order(story, { before: ['minted', [again]] }))).toBeNull();
 });
 
 describe('a vote', () => {

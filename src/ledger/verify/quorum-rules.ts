@@ -8,7 +8,8 @@ import type { TellingOf } from './telling.ts';
 
 /**
  * S1: every consumption had its quorum of distinct persons, on this digest, never below the floor of the class that
- * was requested. What the log alone cannot show is the overshoot of an action, for which the gate asks one vote more.
+ * was requested, with one vote more where plan or gate told of something that could happen besides. What the log alone
+ * cannot show is that they told of all of it.
  */
 type Consumed = TellingOf<'consumed'>;
 type Vote = Claims<'vote'>;
@@ -65,7 +66,7 @@ export function quorumRules(conditions: readonly VoteCondition[] = voteCondition
       return no === undefined ? null : `consumed although ${no.voter} had denied it`;
     }),
     ruleOfOpen({ invariant: 'S1', name: 'quorum' }, ['consumed'], (consumed, request, world) => {
-      const floor = floorOf(request.facts.effectClass, 0);
+      const floor = floorOf(request.facts.effectClass, overshootOf(consumed, request));
       // Every vote that can be cast yet is relayed: the people domain's word, and no person's own signature.
       if (floor.personal > 0) return `consumed a ${request.facts.effectClass} act without personal votes`;
       const needed = Math.max(floor.relayed, consumed.quorum);
@@ -79,6 +80,11 @@ export function quorumRules(conditions: readonly VoteCondition[] = voteCondition
         : `consumed with ${voters.size} persons whose votes count, expected ${needed}`;
     }),
   ];
+}
+
+/** The larger one of two words: that of the planner on this plan, and that of the gate. */
+function overshootOf({ digest, overshoot = 0 }: Consumed, request: OpenRequest): number {
+  return Math.max(overshoot, request.overshoot.get(digest) ?? 0);
 }
 
 function votesOf({ votes }: Consumed, request: OpenRequest): Vote[] {

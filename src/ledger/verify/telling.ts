@@ -39,7 +39,7 @@ const tellingSchema = z.discriminatedUnion('kind', [
     effectClass: z.enum(effectClasses),
   }),
   z.object({ ...of('decided'), decision: z.enum(['allow', 'deny', 'requestable']) }),
-  z.object({ ...of('planned'), planHash: text, digest: text }),
+  z.object({ ...of('planned'), planHash: text, digest: text, overshoot: number.optional() }),
   z.object({ ...of('asked'), planHash: text, digest: text }),
   z.object({
     ...of('voted'),
@@ -57,6 +57,7 @@ const tellingSchema = z.discriminatedUnion('kind', [
     fence: number,
     effectClass: z.enum(effectClasses),
     quorum: number,
+    overshoot: number.optional(),
     groups: z.array(text),
     policyDigest: text,
     votes: z.array(text),

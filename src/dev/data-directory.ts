@@ -29,7 +29,7 @@ export function dataDirectory(directory: string) {
     /** The logins at a target of the user's own. */
     target: (name: string) => at('targets', `${name}.json`),
     temporal: at('temporal.db'),
-    slack: at('slack-stand-in.json'),
+    slack: at('slack-stand-in.jsonl'),
     log: (name: string) => at('logs', `${name}.log`),
     ready: at('ready.json'),
   };

@@ -5,7 +5,7 @@ import type { StateFile } from './state-file.ts';
 import { app } from './workspace.ts';
 
 /** The messages of all channels, oldest first. What is answered with success is in the state file. */
-const MESSAGES_MAX = 2_000;
+export const MESSAGES_MAX = 2_000;
 const EPHEMERALS_MAX = 100;
 
 type Draft = {
@@ -33,7 +33,7 @@ export class ChannelStore {
   async post(draft: Draft): Promise<Message> {
     const message = this.#messageOf(draft);
     this.#messages = [...this.#messages, message].slice(-MESSAGES_MAX);
-    await this.#saved();
+    await this.#saved(message);
     return message;
   }
 
@@ -45,7 +45,7 @@ export class ChannelStore {
     const blocks = change.blocks === undefined ? old.blocks : withIds(change.blocks);
     const message: Message = { ...old, text, blocks, ...(metadata === undefined ? {} : { metadata }) };
     this.#messages = this.#messages.map((each) => (each === old ? message : each));
-    await this.#saved();
+    await this.#saved(message);
     return message;
   }
 
@@ -98,8 +98,8 @@ export class ChannelStore {
     return tsOf(this.#lastMicros);
   }
 
-  async #saved(): Promise<void> {
-    await this.#options.file.save(this.#messages);
+  async #saved(message: Message): Promise<void> {
+    await this.#options.file.save(message);
     this.#options.changed();
   }
 }

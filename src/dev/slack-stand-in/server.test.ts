@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -186,6 +186,16 @@ test('a message is posted, updated in place and kept over a restart; another one
   const { messages } = await client().conversations.history({ channel: 'C1' });
   expect(messages).toMatchObject([{ ts, text: 'Done', blocks: [{ text: { text: 'It is done' } }] }]);
   expect((await readFile(stateFile, 'utf8')).includes('It is done')).toBe(true);
+});
+
+test('a line that a crash has cut off is left out, and the next start does not find it', async () => {
+  const ts = await postCard();
+  await standIn.close();
+  await appendFile(stateFile, '{"type":"message","channel":"C1"');
+  await start();
+  const { messages } = await client().conversations.history({ channel: 'C1' });
+  expect(messages).toMatchObject([{ ts }]);
+  expect((await readFile(stateFile, 'utf8')).split('\n')).toHaveLength(2);
 });
 
 test.each([

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { ChannelStore } from './channel-store.ts';
+import { ChannelStore, MESSAGES_MAX } from './channel-store.ts';
 import { Faults } from './faults.ts';
 import { LiveChanges } from './live-changes.ts';
 import { registerPage } from './page.ts';
@@ -26,7 +26,12 @@ export function registerSlackStandIn(server: FastifyInstance, options: SlackStan
   const standIn: StandIn = {
     options,
     accounts: accountsOf(options.people),
-    store: new ChannelStore({ file: openStateFile(options.stateFile), team: options.team, clock, changed }),
+    store: new ChannelStore({
+      file: openStateFile(options.stateFile, MESSAGES_MAX),
+      team: options.team,
+      clock,
+      changed,
+    }),
     windows: new Windows({ clock, changed }),
     clock,
   };

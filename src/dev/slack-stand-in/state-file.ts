@@ -1,46 +1,74 @@
-import { mkdirSync, readFileSync } from 'node:fs';
-import { rename, writeFile } from 'node:fs/promises';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { z } from 'zod';
 import { Refusal } from '../../refusal.ts';
 import { type Message, messageSchema } from './message.ts';
 
-/** The channel's messages on disk: written aside and renamed, so that a crash leaves the old or the new state. */
-const stateSchema = z.strictObject({ version: z.literal(1), messages: z.array(messageSchema) });
-
+/**
+ * The channels' messages on disk: one line for each state of a message, the last one counts. A line that a crash has
+ * cut off was acknowledged to nobody. Writing everything at each change would cost more with every card.
+ */
 export type StateFile = {
   messages: Message[];
-  /** Resolves when these messages, or newer ones, are in the file. */
-  save(messages: readonly Message[]): Promise<void>;
+  /** Resolves when this state of the message is in the file. */
+  save(message: Message): Promise<void>;
 };
 
-export function openStateFile(file: string): StateFile {
+/** Each start leaves one line a message, and no more messages than this. */
+export function openStateFile(file: string, messagesMax: number): StateFile {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const messages = readMessages(file).slice(-messagesMax);
+  replace(file, messages);
   let last = Promise.resolve();
   return {
-    messages: readMessages(file),
-    async save(messages) {
-      const text = JSON.stringify({ version: 1, messages });
-      // One write after the other: two at once would share the file beside it. One that failed stops none after it.
-      last = last.catch(() => undefined).then(async () => await replace(file, text));
+    messages,
+    async save(message) {
+      // One write after the other, so that the newest state of a message is the last. One that failed stops none.
+      last = last.catch(() => undefined).then(async () => await appendFile(file, lineOf(message)));
       await last;
     },
   };
 }
 
+/** In the order in which they were posted. */
 function readMessages(file: string): Message[] {
+  const states = new Map<string, Message>();
+  for (const line of readLines(file)) {
+    const message = parseLine(line, file);
+    states.set(`${message.channel} ${message.ts}`, message);
+  }
+  return [...states.values()];
+}
+
+/** Whole lines: what stands after the last line break was never finished. */
+function readLines(file: string): string[] {
   try {
-    return stateSchema.parse(JSON.parse(readFileSync(file, 'utf8'))).messages;
+    return readFileSync(file, 'utf8').split('\n').slice(0, -1);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    throw new Refusal('CONFIG_INVALID', `expected the messages of a Slack stand-in in ${file}`, {
-      cause: error,
-    });
+    throw notMessages(file, error);
   }
 }
 
-async function replace(file: string, text: string): Promise<void> {
+function parseLine(line: string, file: string): Message {
+  try {
+    return messageSchema.parse(JSON.parse(line));
+  } catch (cause) {
+    throw notMessages(file, cause);
+  }
+}
+
+function notMessages(file: string, cause: unknown): Refusal {
+  return new Refusal('CONFIG_INVALID', `expected the messages of a Slack stand-in in ${file}`, { cause });
+}
+
+/** Written aside and renamed: a crash leaves the old or the new file. */
+function replace(file: string, messages: readonly Message[]): void {
   const beside = `${file}.new`;
-  await writeFile(beside, text, { mode: 0o600 });
-  await rename(beside, file);
+  writeFileSync(beside, messages.map(lineOf).join(''), { mode: 0o600 });
+  renameSync(beside, file);
+}
+
+function lineOf(message: Message): string {
+  return `${JSON.stringify(message)}\n`;
 }

@@ -2,7 +2,7 @@ import { bareResult, startBare, tellBare } from './bare.ts';
 import { clickApprove, fileRequest, openVoter, resultOf, settled } from './gated.ts';
 import { type Hops, readHops } from './hops.ts';
 import type { Result } from './results.ts';
-import { compare, percentile } from './statistics.ts';
+import { compare, median, percentile } from './statistics.ts';
 import type { World } from './world.ts';
 
 /**
@@ -72,7 +72,11 @@ export async function measureLatency(
       }
       say(`latency: block ${block + 1} of ${BLOCKS}`);
     }
-    return { results: resultsOf(samples), hops, percentiles: percentilesOf(samples) };
+    return {
+      results: [...resultsOf(samples), acknowledgement(hops)],
+      hops,
+      percentiles: percentilesOf(samples),
+    };
   } finally {
     await voter.close();
   }
@@ -110,6 +114,25 @@ function resultsOf(samples: ReadonlyMap<string, number[][]>): Result[] {
       note: 'the same from a click in the Slack stand-in, with its signature, the proxy and Bolt',
     },
   ];
+}
+
+/** Slack shows a warning to whoever clicked when it waits longer. */
+const SLACK_WAITS_MS = 3_000;
+
+function acknowledgement(hops: readonly Hops[]): Result {
+  const samples = hops.flatMap((each) => each.get('click acknowledged') ?? []);
+  const value = median(samples);
+  return {
+    name: 'slack-ack',
+    unit: 'ms',
+    value,
+    baseline: SLACK_WAITS_MS,
+    ratio: value / SLACK_WAITS_MS,
+    low: Math.min(...samples) / SLACK_WAITS_MS,
+    high: Math.max(...samples) / SLACK_WAITS_MS,
+    n: samples.length,
+    note: 'from the click in the stand-in until it is acknowledged, the vote durable; Slack waits for the baseline',
+  };
 }
 
 const SHARES = [0.5, 0.95];

@@ -31,7 +31,9 @@ export type World = {
   /** Rows of the target that nobody has asked for yet. */
   nextRow(): number;
   processes(): Map<string, ProcessUse[]>;
+  /** Ends everything; the data stays. */
   stop(): Promise<void>;
+  remove(): Promise<void>;
 };
 
 export const TABLE = 'newsletter_subscriptions';
@@ -69,8 +71,8 @@ export async function startWorld(say: (line: string) => void): Promise<World> {
       await worker.stop();
       await Promise.all([shop.end(), own.close(), bareConnection.close(), temporal.close()]);
       await dev.stop();
-      await rm(data, { recursive: true, force: true });
     },
+    remove: async () => await rm(data, { recursive: true, force: true }),
   };
 }
 

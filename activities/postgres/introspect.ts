@@ -44,7 +44,7 @@ const factsSchema = z.strictObject({
 });
 
 export async function introspect(reader: PostgresReader, name: TableName): Promise<TableFacts> {
-  const [found] = await reader.query(factsSql, [name.schema, name.table]);
+  const [found] = await reader.query(factsSql, [name.schema, name.table], 'firebreak facts of a table');
   if (found === undefined) {
     throw new Refusal('INVALID_INPUT', `target "${reader.target}" has no table ${tableText(name)}`);
   }

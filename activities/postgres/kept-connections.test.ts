@@ -51,6 +51,18 @@ test('what a plan leaves in its session is gone before the next look', async () 
   expect(await lookAgain(before?.['pid'])).toEqual(before);
 });
 
+test('a connection on which a plan has prepared a statement is not used again', async () => {
+  const reader = await openReader(target.plannerUrl, 'shop');
+  const [{ pid } = {}] = await reader.query(SESSION);
+  await reader.query('prepare "firebreak facts of a table" as select 1');
+  await reader.close();
+  const pids = async () => {
+    const text = `select pid from pg_stat_activity where usename = 'shop_planner'`;
+    return (await target.admin.query<{ pid: number }>(text)).rows.map((row) => row.pid);
+  };
+  await expect.poll(pids).not.toContain(pid);
+});
+
 test('a look that is over holds no transaction open', async () => {
   const reader = await openReader(target.plannerUrl, 'shop');
   const states = async () => {

@@ -1,4 +1,5 @@
 import { DatabaseError, type PoolClient } from 'pg';
+import { z } from 'zod';
 import type { PostgresReader } from '../../src/action/define.ts';
 import { Refusal } from '../../src/refusal.ts';
 import { settingLines } from './fingerprint.ts';
@@ -21,9 +22,13 @@ export async function openReader(
   return {
     kind: 'postgres',
     target,
-    async query(text, values) {
+    async query(text, values, name) {
       try {
-        const result = await client.query<Record<string, unknown>>(text, values && [...values]);
+        const result = await client.query<Record<string, unknown>>({
+          text,
+          ...(values === undefined ? {} : { values: [...values] }),
+          ...(name === undefined ? {} : { name }),
+        });
         return result.rows;
       } catch (cause) {
         throw readRefusal(target, cause);
@@ -57,11 +62,32 @@ async function connect(url: string, target: string): Promise<PoolClient> {
 async function clean(client: PoolClient): Promise<void> {
   try {
     await client.query('rollback');
-    await client.query('discard all');
-    client.release();
+    const results: unknown = await client.query(cleaningSql);
+    client.release(!isClean(results));
   } catch {
     client.release(true);
   }
+}
+
+/**
+ * What `discard all` does, but for plans and statements that are prepared by name: planning again what the catalogs say
+ * of a table took most of a look. Who has prepared one by SQL could have taken a name of ours.
+ */
+const cleaningSql = [
+  'close all',
+  'set session authorization default',
+  'reset all',
+  'unlisten *',
+  'select pg_catalog.pg_advisory_unlock_all()',
+  'discard temp',
+  'discard sequences',
+  'select exists (select from pg_catalog.pg_prepared_statements where from_sql) as prepared',
+].join('; ');
+
+const cleanSchema = z.tuple([z.object({ rows: z.tuple([z.object({ prepared: z.literal(false) })]) })]);
+
+function isClean(results: unknown): boolean {
+  return Array.isArray(results) && cleanSchema.safeParse(results.slice(-1)).success;
 }
 
 const openingSql = [

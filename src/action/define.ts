@@ -42,7 +42,8 @@ export type PlanBody = z.infer<typeof planBodySchema>;
 export type PostgresReader = {
   kind: 'postgres';
   target: string;
-  query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
+  /** @param name of a text that never changes: a target plans it once a connection, and not at each look. */
+  query(text: string, values?: readonly unknown[], name?: string): Promise<Record<string, unknown>[]>;
 };
 
 export type ActionDefinition<Input = unknown> = {

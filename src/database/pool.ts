@@ -1,5 +1,6 @@
 import { Client, DatabaseError, Pool, type PoolClient } from 'pg';
 import type { z } from 'zod';
+import { sha256Base64url } from '../canonical.ts';
 import { isRefusalCode, Refusal } from '../refusal.ts';
 
 /** One domain's door to the database, by its own login. */
@@ -103,7 +104,9 @@ async function inTransaction<T>(client: PoolClient, work: (tx: Database) => Prom
 function queries(runner: Pool | PoolClient): Pick<Database, 'rows' | 'run'> {
   const query = async (text: string, values: readonly unknown[] = []) => {
     try {
-      return await runner.query(text, [...values]);
+      return await runner.query(
+        values.length === 0 ? { text } : { name: nameOf(text), text, values: [...values] },
+      );
     } catch (error) {
       throw asRefusal(error);
     }
@@ -115,6 +118,18 @@ function queries(runner: Pool | PoolClient): Pick<Database, 'rows' | 'run'> {
     },
     run: async (text, values) => void (await query(text, values)),
   };
+}
+
+const names = new Map<string, string>();
+
+/**
+ * A statement with parameters is one of a fixed set of texts in this code: prepared once a connection, under a name, so
+ * that the server parses and plans it once and not at each call. Texts with `select *` would break when a column is added.
+ */
+function nameOf(text: string): string {
+  const name = names.get(text) ?? `firebreak ${sha256Base64url(text)}`;
+  names.set(text, name);
+  return name;
 }
 
 /**

@@ -43,6 +43,7 @@ export const requestRowSchema = z.object({
   state_at: z.date(),
 });
 export type RequestRow = z.infer<typeof requestRowSchema>;
+export const REQUEST_COLUMNS = Object.keys(requestRowSchema.shape).join(', ');
 
 /** The same row where it comes as JSON, for statements that read it among other things. */
 export const storedRequestSchema = requestRowSchema.extend({
@@ -52,7 +53,8 @@ export const storedRequestSchema = requestRowSchema.extend({
 });
 
 export async function findRequest(database: Database, id: string): Promise<RequestRow> {
-  const [row] = await database.rows(requestRowSchema, 'select * from firebreak.request where id = $1', [id]);
+  const text = `select ${REQUEST_COLUMNS} from firebreak.request where id = $1`;
+  const [row] = await database.rows(requestRowSchema, text, [id]);
   if (row === undefined) throw new Refusal('UNKNOWN_REQUEST', `no request is called ${id}`);
   return row;
 }

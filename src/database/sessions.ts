@@ -17,6 +17,7 @@ const sessionRowSchema = z.object({
   revoked_at: z.date().nullable(),
 });
 export type SessionRow = z.infer<typeof sessionRowSchema>;
+const COLUMNS = Object.keys(sessionRowSchema.shape).join(', ');
 
 /** The same row where it comes as JSON, for statements that read it among other things. */
 export const storedSessionSchema = sessionRowSchema.extend({
@@ -26,7 +27,8 @@ export const storedSessionSchema = sessionRowSchema.extend({
 });
 
 export async function findSession(database: Database, id: string): Promise<SessionRow> {
-  const [row] = await database.rows(sessionRowSchema, 'select * from firebreak.session where id = $1', [id]);
+  const text = `select ${COLUMNS} from firebreak.session where id = $1`;
+  const [row] = await database.rows(sessionRowSchema, text, [id]);
   if (row === undefined) throw new Refusal('SESSION_UNKNOWN', 'no session stands behind this token');
   return row;
 }

@@ -1,5 +1,5 @@
 import type { Database } from '../../database/pool.ts';
-import { type RequestRow, requestRowSchema } from '../../database/requests.ts';
+import { REQUEST_COLUMNS, type RequestRow, requestRowSchema } from '../../database/requests.ts';
 import { Refusal } from '../../refusal.ts';
 import type { Agent } from './authenticate.ts';
 
@@ -31,7 +31,7 @@ export async function findRepeated(
   const { client_id, tenant } = agent.claims;
   const [row] = await database.rows(
     requestRowSchema,
-    'select * from firebreak.request where agent = $1 and tenant = $2 and idempotency_key = $3',
+    `select ${REQUEST_COLUMNS} from firebreak.request where agent = $1 and tenant = $2 and idempotency_key = $3`,
     [client_id, tenant, submit.idempotencyKey],
   );
   const { bodyHash } = submit;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { BorrowedCredential } from '../../src/action/define.ts';
 import { effect } from '../actions/postgres.rows.delete/effect.ts';
+import { CASCADE_TABLES_MAX, ROWS_MAX } from './limits.ts';
 import { macOf, openTestTarget, type TestTarget, withClient } from './test-target.ts';
 
 let target: TestTarget;
@@ -74,6 +75,7 @@ describe('the two MACs', () => {
 
 describe('the statement', () => {
   const plain = { schema: 'public', table: 'plain', rows: [] };
+  const missing = { ...plain, table: 'missing' };
   const { cascades, triggers, ...bare } = {
     kind: 'postgres.rows',
     operation: 'delete',
@@ -163,17 +165,40 @@ describe('the statement', () => {
     ['without the triggers that fire', { effects: { ...bare, cascades } }, 'ZF002'],
     ['with no list of tables', { effects: { ...deletion, cascades: {} } }, 'ZF002'],
     ['with no list of triggers', { effects: { ...deletion, triggers: 'none' } }, 'ZF002'],
-    ['with a table of another form', { effects: { ...deletion, cascades: [{ table: 'plain' }] } }, 'ZF002'],
+    [
+      'with a table of another form',
+      { effects: { ...deletion, cascades: [{ ...missing, more: true }] } },
+      'ZF002',
+    ],
     ['with a table twice', { effects: { ...deletion, cascades: [plain] } }, 'ZF002'],
     [
       'with more tables than a statement may have',
-      { effects: { ...deletion, cascades: Array.from({ length: 11 }, () => plain) } },
+      {
+        effects: {
+          ...deletion,
+          cascades: Array.from({ length: CASCADE_TABLES_MAX + 1 }, (_, n) => ({
+            ...missing,
+            table: `missing${n}`,
+          })),
+        },
+      },
       'ZF002',
     ],
     [
       'with more rows of all tables than a statement may have',
       {
-        effects: { ...deletion, cascades: [{ ...plain, rows: Array.from({ length: 10_001 }, () => ({})) }] },
+        effects: {
+          ...deletion,
+          cascades: [
+            {
+              ...missing,
+              rows: Array.from({ length: ROWS_MAX + 1 }, (_, n) => ({
+                key: { id: `${n}` },
+                hash: '0'.repeat(64),
+              })),
+            },
+          ],
+        },
       },
       'ZF002',
     ],

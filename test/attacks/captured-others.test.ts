@@ -257,6 +257,8 @@ test('the login of the executor reaches nothing at the target but one function',
     'delete from firebreak.effects',
     `select firebreak.restore_rows('x')`,
     'set role firebreak_target_owner',
+    'set role firebreak_target_hands',
+    `select firebreak_hands.take('[]', '[]')`,
   ]) {
     await expect(target.run(text)).rejects.toMatchObject({ code: '42501' });
   }

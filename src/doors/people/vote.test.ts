@@ -326,7 +326,8 @@ test('a yes may be followed by a no of the same person, and a no by nothing', as
   const { slack } = fixture;
   await slack.click('mia', card, 'approve');
   await slack.click('mia', card, 'deny');
-  await slack.submit('mia', (await slack.window('mia'))?.id ?? '', { preset: 'other' });
+  const view = await until(async () => await slack.window('mia'));
+  await slack.submit('mia', view.id, { preset: 'other' });
   expect(counted(await votesOn(card.requestId))).toEqual(['mia approve', 'mia deny']);
   await slack.interact(slack.payload('mia', card));
   await slack.told('mia', 'ALREADY_VOTED');

@@ -14,6 +14,8 @@ const { TEMPORAL_ADDRESS: address = '', BARE_DATABASE_URL: url = '' } = process.
 
 Runtime.install({ shutdownSignals: [], logger: new DefaultLogger('ERROR') });
 const pool = new Pool({ connectionString: url, application_name: 'bench-bare' });
+// A target that ends first says so to idle connections too; unheard, it ends the process.
+pool.on('error', () => undefined);
 const connection = await NativeConnection.connect({ address });
 const worker = await Worker.create({
   connection,

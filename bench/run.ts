@@ -58,16 +58,29 @@ else {
   process.exitCode = 2;
 }
 
+/** Ctrl-C leaves no process and no data behind. */
+async function untilStopped(): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => reject(new Error(`stopped by ${signal}`)));
+  }
+  return await promise;
+}
+
+async function measureAll(world: World, results: Result[]): Promise<void> {
+  for (const [name, measure] of Object.entries(benchmarks)) {
+    if (!wanted(name)) continue;
+    say(`${name} …`);
+    results.push(...(await measure(world)));
+  }
+}
+
 async function run(): Promise<void> {
   const results: Result[] = [];
   const world = await startWorld(say);
   try {
     try {
-      for (const [name, measure] of Object.entries(benchmarks)) {
-        if (!wanted(name)) continue;
-        say(`${name} …`);
-        results.push(...(await measure(world)));
-      }
+      await Promise.race([measureAll(world, results), untilStopped()]);
     } finally {
       await world.stop();
     }

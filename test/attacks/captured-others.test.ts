@@ -1,11 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { digestOf, parseContent } from '../../src/action/request.ts';
 import { openDatabase } from '../../src/database/pool.ts';
-import { findPlan, findRequest } from '../../src/database/requests.ts';
+import { forgeCapability } from '../../src/dev/demo/forge-capability.ts';
 import type { Domain } from '../../src/domains.ts';
 import type { Claims } from '../../src/identity/claims.ts';
-import { createPossessionKey } from '../../src/identity/keys.ts';
 import { sign } from '../../src/identity/verify.ts';
 import { createEntryWriter } from '../../src/ledger/entry.ts';
 import { codeOf } from '../../src/refusal.ts';
@@ -48,61 +46,11 @@ async function approved(): Promise<void> {
 }
 
 /** A capability by the broker's own key for what nobody approved. */
-async function forgeCapability(broker: Captured) {
-  const row = await findRequest(broker.database, asked.requestId);
-  const stored = await findPlan(broker.database, { requestId: asked.requestId, revision: 1 });
-  const content = parseContent(row.content);
-  const decided = (await firebreak.entries(asked.requestId)).find(({ kind }) => kind === 'decided');
-  const key = await createPossessionKey();
-  const planned = await executor.caller.call('planner', 'plan', {
-    requestId: asked.requestId,
-    revision: 1,
-  });
-  const planHash = stored?.plan_hash ?? '';
-  const claims: Claims<'capability'> = {
-    iss: 'broker',
-    iat: nowS(),
-    nbf: nowS(),
-    exp: nowS() + 60,
-    jti: randomUUID(),
-    sid: content.session,
-    epoch: 0,
-    sub: content.sub,
-    tenant: content.tenant,
-    environment: content.environment,
-    aud: row.target,
-    client_id: row.agent,
-    txn: row.trace_id,
-    cnf: { jkt: key.jkt },
-    authorization_details: [
-      {
-        type: 'firebreak_action',
-        actions: [content.action],
-        identifier: content.resource,
-        digest: digestOf(content, planHash),
-        schemaVersion: content.schemaVersion,
-        requestId: asked.requestId,
-        revision: 1,
-      },
-    ],
-    planHash,
-    policyDigest: String(decided?.['policyDigest']),
-    rules: [],
-  };
-  const capability = await sign(await broker.signer('capability'), 'capability', claims);
-  return {
-    requestId: asked.requestId,
-    content: row.content,
-    plan: planned.body,
-    planStatement: planned.statement,
-    capability,
-    key,
-  };
-}
+const forge = async (broker: Captured) => await forgeCapability(broker, executor, asked.requestId);
 
 test('broker and executor together: a capability without votes is not consumed', async () => {
   const broker = await captureKept('broker');
-  const attempt = await forgeCapability(broker);
+  const attempt = await forge(broker);
   await expect(consume(firebreak, executor, attempt).catch(codeOf)).resolves.toBe('APPROVAL_MISSING');
 });
 
@@ -125,7 +73,7 @@ test('gate and executor together: a receipt without votes is not traded', async 
 test('the gate’s key signs no capability, and the broker’s no receipt', async () => {
   const gate = await captureKept('gate');
   const broker = await captureKept('broker');
-  const attempt = await forgeCapability(broker);
+  const attempt = await forge(broker);
   const wrong = { ...(await broker.signer('capability')), ...(await gate.signer('receipt')) };
   const forged = await sign({ ...wrong, kind: 'capability' }, 'capability', {
     ...(claimsOf(attempt.capability) as Claims<'capability'>), // Written above.
@@ -160,14 +108,14 @@ test('the people domain cannot vote for the agent’s owner, nor twice for one p
   };
   for (const voter of ['dana', 'dana', 'erin', 'nobody']) await cast(voter);
   await expect(mintAsExecutor(executor, asked.requestId).catch(codeOf)).resolves.toBe('APPROVAL_MISSING');
-  const attempt = await forgeCapability(await captureKept('broker'));
+  const attempt = await forge(await captureKept('broker'));
   await expect(consume(firebreak, executor, attempt).catch(codeOf)).resolves.toBe('APPROVAL_MISSING');
 });
 
 test('a domain calls only what the table gives it', async () => {
   const orchestrator = await captureKept('orchestrator');
   const gateway = await captureKept('gateway');
-  const attempt = await forgeCapability(await captureKept('broker'));
+  const attempt = await forge(await captureKept('broker'));
   await expect(mintAsExecutor(orchestrator, asked.requestId).catch(codeOf)).resolves.toBe(
     'CALL_NOT_PERMITTED',
   );

@@ -1,10 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { performOnTarget } from '../../activities/postgres/perform.ts';
-import { createPossessionKey } from '../../src/identity/keys.ts';
-import { sign } from '../../src/identity/verify.ts';
-import { createEntryWriter } from '../../src/ledger/entry.ts';
-import { codeOf } from '../../src/refusal.ts';
 import {
   type Captured,
   capture,
@@ -13,7 +9,11 @@ import {
   mintAsExecutor,
   prove,
   trade,
-} from '../fixtures/captured.ts';
+} from '../../src/dev/captured.ts';
+import { createPossessionKey } from '../../src/identity/keys.ts';
+import { sign } from '../../src/identity/verify.ts';
+import { createEntryWriter } from '../../src/ledger/entry.ts';
+import { codeOf } from '../../src/refusal.ts';
 import { type Asked, type Firebreak, startFirebreak } from '../fixtures/firebreak.ts';
 
 /** Long enough for a call to be where it waits. */

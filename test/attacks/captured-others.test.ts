@@ -1,13 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openDatabase } from '../../src/database/pool.ts';
+import { type Captured, capture, claimsOf, consume, mintAsExecutor, trade } from '../../src/dev/captured.ts';
 import { forgeCapability } from '../../src/dev/demo/forge-capability.ts';
 import type { Domain } from '../../src/domains.ts';
 import type { Claims } from '../../src/identity/claims.ts';
 import { sign } from '../../src/identity/verify.ts';
 import { createEntryWriter } from '../../src/ledger/entry.ts';
 import { codeOf } from '../../src/refusal.ts';
-import { type Captured, capture, claimsOf, consume, mintAsExecutor, trade } from '../fixtures/captured.ts';
 import { type Asked, type Firebreak, startFirebreak } from '../fixtures/firebreak.ts';
 
 /** Each other domain captured alone, with its real keys and login: none of them makes an effect. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Captured, capture, consume, mintAsExecutor } from '../../src/dev/captured.ts';
 import { buttonsOf, type SlackCard } from '../../src/dev/slack-person.ts';
 import { codeOf } from '../../src/refusal.ts';
-import { type Captured, capture, consume, mintAsExecutor } from '../fixtures/captured.ts';
 import { type Asked, type Firebreak, startFirebreak } from '../fixtures/firebreak.ts';
 
 /** One real minute for approval, and what it is worth afterwards: to a person, to the agent, to an attacker. */
